@@ -1,0 +1,65 @@
+# Everything a newcomer needs: `make demo` to see it work, `make test` and `make lint` before a change is handed in.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint format crawl bench constraints clean
+
+help: ## List what can be made
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+setup: $(READY) ## Build .venv with everything pinned in constraints.txt
+
+# The stamp is written last: a set-up that was cut short is done again, and one that is current costs nothing.
+$(READY): pyproject.toml constraints.txt setup.py
+	@command -v $(PYTHON) >/dev/null || { \
+		echo "Python 3.11 or newer is needed, and '$(PYTHON)' was not found. Install it, or name it: make PYTHON=..." >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "Python 3.11 or newer is needed; '$(PYTHON)' is $$($(PYTHON) -V 2>&1). Name another: make PYTHON=python3.11" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "'$(PYTHON)' has no venv module. On Debian and Ubuntu it is in the package python3-venv." >&2; exit 1; }
+	@rm -f $@
+	@$(PIP) list >/dev/null 2>&1 || { echo "Creating $(VENV) with $$($(PYTHON) -V)"; $(PYTHON) -m venv --clear $(VENV); }
+	@echo "Installing the packages pinned in constraints.txt (about a minute the first time)"
+	@$(PIP) install -qq --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+	@echo "Ready: $(BIN)/scrapy"
+
+demo: setup ## Crawl a local site that changes between two refreshes, and show what each one cost
+	@$(BIN)/scrapy demo
+
+test: setup ## Run all tests; choose some with ARGS='tests/unit -k name'
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: setup ## Check style, types and SQL
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/sqlfluff lint --disable-progress-bar db
+
+format: setup ## Repair what can be repaired without thinking
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+crawl: setup ## Crawl one site into the index: make crawl URL=https://example.org
+	@test -n "$$URL" || { echo "Say which site: make crawl URL=https://example.org" >&2; exit 2; }
+	@$(BIN)/scrapy crawl website -a "url=$$URL"
+
+bench: setup ## Measure a crawl and its refreshes against plain Scrapy
+	@$(BIN)/python -m benchmarks.crawl
+
+constraints: ## Resolve the newest versions pyproject.toml allows, and pin them in constraints.txt
+	@echo "Resolving with $$($(PYTHON) -V) (a few minutes)"
+	@work=$$(mktemp -d) && trap 'rm -rf "$$work"' EXIT && $(PYTHON) -m venv "$$work" \
+		&& "$$work/bin/python" -m pip --disable-pip-version-check install -qq --editable '.[dev]' \
+		&& grep '^#' constraints.txt >"$$work/constraints" \
+		&& "$$work/bin/python" -m pip freeze --all --exclude pip --exclude-editable >>"$$work/constraints" \
+		&& cp "$$work/constraints" constraints.txt
+
+clean: ## Remove the virtual environment, caches and builds; crawled data in .lcl stays
+	@rm -rf $(VENV) build dist ./*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

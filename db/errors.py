@@ -1,0 +1,51 @@
+"""What the database layer raises. Each message is for a person: what failed, and what to do next."""
+
+from __future__ import annotations
+
+
+class DatabaseProblem(Exception):
+    """The database cannot serve: base of the errors that are never a source's fault."""
+
+    reason = "database_unavailable"
+
+
+class DatabaseUnavailable(DatabaseProblem):
+    """No connection, or none that can be used. Raised by `db.connection`."""
+
+
+class SchemaOutdated(DatabaseProblem):
+    """The schema is not at the version that this code needs. Raised by `db.schema.check` and `db.connection`."""
+
+    reason = "schema_outdated"
+
+
+class MigrationFailed(DatabaseProblem):
+    """A migration, or its way back, was refused by the database and left nothing behind. Raised by `db.schema`."""
+
+    reason = "migration_failed"
+
+
+class ModelMismatch(DatabaseProblem):
+    """The active embedding model is not the configured one. Raised by `db.models.ensure_active`."""
+
+    reason = "model_mismatch"
+
+
+class FenceLost(Exception):
+    """Another run holds the domain by now: this one may not write. Raised inside a write transaction."""
+
+
+class IncompleteWrite(Exception):
+    """A page's embeddings would not equal its chunks; the transaction must roll back (A16)."""
+
+
+class SourceNotFound(LookupError):
+    """No source has this id, slug or domain."""
+
+
+class AmbiguousSource(LookupError):
+    """A domain names several sources."""
+
+
+class InvalidSource(ValueError):
+    """A source cannot be stored as asked: reserved or taken slug, bad URL."""

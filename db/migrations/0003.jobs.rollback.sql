@@ -1,0 +1,3 @@
+DROP TABLE domain_fences;
+
+DROP TABLE scrape_jobs;

@@ -1,0 +1,3 @@
+DROP FUNCTION search_pages(text, vector, integer, uuid, integer, integer);
+
+DROP FUNCTION lcl_text_query(text, boolean);

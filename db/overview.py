@@ -1,0 +1,125 @@
+"""What operators ask of the database: each source's state, failures, coverage, the health of the search indexes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from psycopg.rows import class_row, dict_row
+
+from db.sql import load
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Collection
+    from uuid import UUID
+
+    from db.connection import Connection
+    from db.models import Model
+
+_SQL = load("overview")
+
+
+@dataclass(frozen=True)
+class SourceState:
+    """A source as `scrapy status` shows it. The `last_` fields are those of its newest run, None before the first."""
+
+    id: UUID
+    slug: str
+    start_url: str
+    domain: str
+    spider: str
+    enabled: bool
+    auto_disabled: bool
+    consecutive_failures: int
+    backoff_until: dt.datetime | None
+    last_run_at: dt.datetime | None
+    last_success_at: dt.datetime | None
+    pages: int
+    failed_pages: int
+    last_status: str | None
+    last_reason: str | None
+    last_duration: dt.timedelta | None
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How much of one source is stored. `chunks` counts those of the active model."""
+
+    pages: int
+    chunks: int
+    failed_pages: int
+    tombstones: int
+
+
+@dataclass(frozen=True)
+class FailedPage:
+    """A row of `failed_pages`."""
+
+    url: str
+    kind: str
+    http_status: int | None
+    message: str | None
+    attempts: int
+    first_failed_at: dt.datetime
+    last_failed_at: dt.datetime
+    next_retry_at: dt.datetime
+
+
+async def sources(connection: Connection) -> list[SourceState]:
+    """Return every source with its state, in the order of the slugs."""
+    names = SourceState.__dataclass_fields__
+    async with connection.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(_SQL["sources"])
+        return [SourceState(**{name: row[name] for name in names}) for row in await cursor.fetchall()]
+
+
+async def counts(connection: Connection, source_id: UUID) -> Counts:
+    """Return how much of a source is stored."""
+    async with connection.cursor(row_factory=class_row(Counts)) as cursor:
+        await cursor.execute(_SQL["counts"], {"source_id": source_id})
+        return await cursor.fetchone() or Counts(0, 0, 0, 0)
+
+
+async def failed_pages(connection: Connection, source_id: UUID, *, limit: int) -> list[FailedPage]:
+    """Return the failed pages of a source, most attempts first."""
+    async with connection.cursor(row_factory=class_row(FailedPage)) as cursor:
+        await cursor.execute(_SQL["failed_pages"], {"source_id": source_id, "limit": limit})
+        return await cursor.fetchall()
+
+
+async def slugs(connection: Connection, source_ids: Collection[UUID]) -> dict[UUID, str]:
+    """Return the slugs of sources by id."""
+    cursor = await connection.execute(_SQL["slugs"], {"source_ids": list(source_ids)})
+    return dict(await cursor.fetchall())
+
+
+async def count_uncovered(connection: Connection) -> int:
+    """Return how many pages with text have no embedding for the active model (A22)."""
+    row = await (await connection.execute(_SQL["uncovered"])).fetchone()
+    return int(row[0]) if row else 0
+
+
+async def overdue(connection: Connection) -> list[str]:
+    """Return the enabled sources without a success in their interval (A22), with a tenth of it as slack for the run."""
+    return [row[0] for row in await _rows(connection, "overdue")]
+
+
+async def pgvector_version(connection: Connection) -> str | None:
+    """Return the version of the extension in this database, None when it is not there."""
+    rows = await _rows(connection, "pgvector")
+    return str(rows[0][0]) if rows else None
+
+
+async def unusable_indexes(connection: Connection) -> list[str]:
+    """Return the search indexes that a build left behind when it died; one being built is not among them."""
+    return [row[0] for row in await _rows(connection, "unusable_indexes")]
+
+
+async def search_methods(connection: Connection, model: Model) -> set[str]:
+    """Return which of "hnsw" and "gin" the model has a usable index for."""
+    return {row[0] for row in await _rows(connection, "search_methods", model_id=model.id)}
+
+
+async def _rows(connection: Connection, name: str, **values: Any) -> list[tuple[Any, ...]]:
+    return await (await connection.execute(_SQL[name], values)).fetchall()

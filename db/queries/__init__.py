@@ -1,0 +1,1 @@
+"""Named SQL, one file for each subject, loaded by `db.sql.load`."""

@@ -1,0 +1,85 @@
+-- What operators ask of the database. Reads only.
+
+-- sources --
+SELECT
+    s.*,
+    coalesce(p.pages, 0) AS pages,
+    coalesce(f.failed_pages, 0) AS failed_pages,
+    j.status AS last_status,
+    j.finish_reason AS last_reason,
+    j.completed_at - j.started_at AS last_duration
+FROM scraper_sources AS s
+LEFT JOIN (SELECT source_id, count(*) AS pages FROM scraped_pages GROUP BY source_id) AS p ON p.source_id = s.id
+LEFT JOIN (SELECT source_id, count(*) AS failed_pages FROM failed_pages GROUP BY source_id) AS f ON f.source_id = s.id
+LEFT JOIN LATERAL (
+    SELECT status, finish_reason, started_at, completed_at
+    FROM scrape_jobs
+    WHERE source_id = s.id
+    ORDER BY queued_at DESC
+    LIMIT 1
+) AS j ON true
+ORDER BY s.slug
+
+-- counts --
+SELECT
+    (SELECT count(*) FROM scraped_pages WHERE source_id = %(source_id)s) AS pages,
+    (
+        SELECT count(*)
+        FROM page_embeddings AS e
+        JOIN scraped_pages AS p ON p.id = e.page_id
+        JOIN embedding_models AS m ON m.id = e.model_id
+        WHERE p.source_id = %(source_id)s
+          AND m.state = 'active'
+    ) AS chunks,
+    (SELECT count(*) FROM failed_pages WHERE source_id = %(source_id)s) AS failed_pages,
+    (SELECT count(*) FROM page_tombstones WHERE source_id = %(source_id)s) AS tombstones
+
+-- failed_pages --
+SELECT url, kind, http_status, message, attempts, first_failed_at, last_failed_at, next_retry_at
+FROM failed_pages
+WHERE source_id = %(source_id)s
+ORDER BY attempts DESC, url
+LIMIT %(limit)s
+
+-- slugs --
+SELECT id, slug
+FROM scraper_sources
+WHERE id = ANY (%(source_ids)s)
+
+-- uncovered --
+SELECT count(*)
+FROM scraped_pages AS p
+CROSS JOIN (SELECT id FROM embedding_models WHERE state = 'active') AS m
+WHERE p.duplicate_of IS NULL
+  AND cardinality(p.chunk_hashes) > 0
+  AND NOT EXISTS (SELECT FROM page_embeddings AS e WHERE e.page_id = p.id AND e.model_id = m.id)
+
+-- overdue --
+SELECT slug
+FROM scraper_sources
+WHERE enabled
+  AND coalesce(last_success_at, created_at) < now() - refresh_interval * 1.1
+ORDER BY slug
+
+-- pgvector --
+SELECT extversion
+FROM pg_extension
+WHERE extname = 'vector'
+
+-- unusable_indexes --
+SELECT i.indexrelid::regclass::text
+FROM pg_index AS i
+WHERE i.indrelid = 'page_embeddings'::regclass
+  AND NOT i.indisvalid
+  AND NOT EXISTS (SELECT FROM pg_stat_progress_create_index AS b WHERE b.index_relid = i.indexrelid)
+ORDER BY 1
+
+-- search_methods --
+SELECT a.amname
+FROM pg_index AS i
+JOIN pg_class AS c ON c.oid = i.indexrelid
+JOIN pg_am AS a ON a.oid = c.relam
+WHERE i.indrelid = 'page_embeddings'::regclass
+  AND i.indisvalid
+  AND a.amname IN ('hnsw', 'gin')
+  AND pg_get_expr(i.indpred, i.indrelid) = format('(model_id = %%s)', %(model_id)s::integer)

@@ -1,0 +1,26 @@
+"""Loads named queries: `-- name --` lines part a file of `db/queries` into statements.
+
+A query is text for psycopg, with `%(name)s` or `%(name)b` (binary) placeholders.
+"""
+
+from __future__ import annotations
+
+import re
+from importlib.resources import files
+from typing import LiteralString, cast
+
+_NAME = re.compile(r"^-- (\w+) --$", re.MULTILINE)
+
+
+def load(subject: str) -> dict[str, LiteralString]:
+    """Return the statements of `db/queries/<subject>.sql` by name.
+
+    Read through importlib.resources, so that it works from an egg.
+    """
+    text = files("db.queries").joinpath(f"{subject}.sql").read_text(encoding="utf-8")
+    head, *parts = _NAME.split(text)
+    if head.strip() and not head.lstrip().startswith("--"):
+        msg = f"db/queries/{subject}.sql: text before the first name"
+        raise ValueError(msg)
+    names, statements = parts[::2], parts[1::2]
+    return {name: cast("LiteralString", body.strip()) for name, body in zip(names, statements, strict=True)}

@@ -1,0 +1,1 @@
+"""What is crawled, and how a crawl is run."""

@@ -1,0 +1,65 @@
+"""Which URLs of a site a run asks for, each once."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from scrapy.linkextractors import IGNORED_EXTENSIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from lcl_spiders.source_config import SourceConfig
+
+_SKIPPED = tuple(f".{extension}" for extension in IGNORED_EXTENSIONS if extension != "xhtml")
+
+
+class Frontier:
+    """Decides by URL alone, and remembers what it gave out.
+
+    `url` is always canonical. Nothing is given out any more once `max_pages` URLs were.
+    """
+
+    def __init__(self, domain: str, config: SourceConfig, max_pages: int | None = None) -> None:
+        self._prefixes = (f"http://{domain}/", f"https://{domain}/")
+        self._allow = [re.compile(pattern) for pattern in config.allow]
+        self._deny = [re.compile(pattern) for pattern in config.deny]
+        self._limit = min(max_pages or config.max_pages, config.max_pages)
+        self._met: set[str] = set()
+        self._left = self._limit
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether the page limit is reached."""
+        return self._left <= 0
+
+    def is_in_scope(self, url: str) -> bool:
+        """Return whether a URL belongs to the source: its domain, its allow and deny patterns, no media file."""
+        if not url.startswith(self._prefixes):
+            return False
+        if self._allow and not any(pattern.search(url) for pattern in self._allow):
+            return False
+        if any(pattern.search(url) for pattern in self._deny):
+            return False
+        return not urlsplit(url).path.lower().endswith(_SKIPPED)
+
+    def unmet(self, urls: Iterable[str]) -> list[str]:
+        """Return those in scope that were not met before, without marking them."""
+        return [url for url in urls if url not in self._met and self.is_in_scope(url)]
+
+    def meet(self, url: str) -> bool:
+        """Mark a URL as met and return whether it was new. For one that a redirect led to, or that is skipped."""
+        if url in self._met:
+            return False
+        self._met.add(url)
+        return True
+
+    def take(self, url: str) -> bool:
+        """Mark a URL as met and return whether it should be asked for: it is new and the limit has room."""
+        if url in self._met or self.is_exhausted:
+            return False
+        self._met.add(url)
+        self._left -= 1
+        return True

@@ -1,0 +1,79 @@
+"""Sitemaps as sitemaps.org defines them: where robots.txt names them, and what they list."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import lxml.etree
+from scrapy.utils.gz import gunzip
+from scrapy.utils.sitemap import Sitemap, sitemap_urls_from_robots
+
+from db.urls import canonical_url
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MAX_BYTES = 50 * 1024 * 1024  # sitemaps.org: at most 50 MB uncompressed and 50,000 URLs
+MAX_ENTRIES = 50_000
+_GZIP_MAGIC = b"\x1f\x8b"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A URL that a sitemap lists, canonical, and its lastmod as written."""
+
+    url: str
+    lastmod: str | None
+
+
+class BadSitemap(ValueError):
+    """A body that is no sitemap."""
+
+
+def named_in_robots(robots_txt: bytes, base_url: str) -> list[str]:
+    """Return the canonical URLs of the sitemaps that a robots.txt names; malformed ones are left out."""
+    return [url for found in sitemap_urls_from_robots(robots_txt, base_url) if (url := _canonical(found))]
+
+
+def parse(body: bytes) -> tuple[bool, list[Entry]]:
+    """Return whether a body is a sitemap index, and its entries. Malformed entries are left out one by one.
+
+    Takes XML, gzipped XML, and the plain list of URLs that sitemaps.org allows. Raises `BadSitemap`.
+    """
+    if body.startswith(_GZIP_MAGIC):
+        try:
+            body = gunzip(body, max_size=MAX_BYTES)
+        except Exception as error:  # zlib, gzip and Scrapy's own size error: all mean that it cannot be read
+            raise BadSitemap(str(error) or type(error).__name__) from error
+    if body.lstrip()[:1] != b"<":
+        return False, list(_lines(body))
+    try:
+        sitemap = Sitemap(body)
+        kind = sitemap.type
+        entries = [entry for entry, _ in zip(_entries(sitemap), range(MAX_ENTRIES), strict=False)]
+    except (lxml.etree.Error, StopIteration, ValueError, SyntaxError) as error:
+        raise BadSitemap(str(error) or type(error).__name__) from error
+    if kind not in ("urlset", "sitemapindex"):
+        msg = f"its root is <{kind}>, neither urlset nor sitemapindex"
+        raise BadSitemap(msg)
+    return kind == "sitemapindex", entries
+
+
+def _entries(sitemap: Sitemap) -> Iterator[Entry]:
+    for found in sitemap:
+        if url := _canonical(found["loc"]):
+            yield Entry(url, found.get("lastmod") or None)
+
+
+def _lines(body: bytes) -> Iterator[Entry]:
+    for line in body.decode("utf-8", "replace").splitlines()[:MAX_ENTRIES]:
+        if url := _canonical(line):
+            yield Entry(url, None)
+
+
+def _canonical(url: str) -> str | None:
+    try:
+        return canonical_url(url.strip())
+    except ValueError:
+        return None

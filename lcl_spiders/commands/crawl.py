@@ -1,0 +1,101 @@
+"""`scrapy crawl`: Scrapy's own, with sources as spiders and an honest exit code."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+
+from scrapy.commands import BaseRunSpiderCommand
+from scrapy.exceptions import UsageError
+
+from db import sources
+from db.connection import connect
+from db.errors import AmbiguousSource, DatabaseProblem, InvalidSource, SourceNotFound
+from lcl_spiders.base_spiders import KINDS
+from lcl_spiders.extensions.run import RunExtension
+from pipelines.arguments import RunArguments
+from pipelines.config import Config
+from pipelines.runtime import prepare_database
+
+
+class Command(BaseRunSpiderCommand):
+    """Crawl one source."""
+
+    requires_project = True
+
+    def syntax(self) -> str:
+        """Return how the command is called."""
+        return "[options] <source>"
+
+    def short_desc(self) -> str:
+        """Return what the command does, in a line."""
+        return "Crawl a source and bring its pages in the index up to date"
+
+    def long_desc(self) -> str:
+        """Return what the command does and how."""
+        return (
+            "Crawl a source by its slug, domain or id (`scrapy sources list` shows them). "
+            "`scrapy crawl website -a url=https://example.org/` registers a site and crawls it. "
+            "Arguments, each as -a NAME=VALUE: force_rescrape=true asks for every page, however lately it was "
+            "checked; reembed=true embeds every page again; allow_mass_delete=true lets a run delete more than half "
+            "of a source; max_pages=N bounds the page requests of this run. "
+            "Exit code: 0 when the source could be read, 75 when another run holds its domain, 1 otherwise."
+        )
+
+    def run(self, args: list[str], opts: argparse.Namespace) -> None:
+        """Crawl, and set the exit code from the run's verdict."""
+        if len(args) != 1:
+            msg = "name one source; `scrapy sources list` shows them"
+            raise UsageError(msg, print_help=False)
+        arguments = dict(opts.spargs)
+        try:
+            RunArguments.parse({name: value for name, value in arguments.items() if name not in ("url", "slug")})
+            # A loop of its own: asyncio.run would unset the one that the reactor uses.
+            with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+                slug = runner.run(self._find(args[0], arguments))
+        except (DatabaseProblem, InvalidSource, SourceNotFound, AmbiguousSource, ValueError) as error:
+            sys.stderr.write(f"scrapy crawl: {error}\n")
+            self.exitcode = 1
+            return
+        assert self.crawler_process is not None  # noqa: S101 - Scrapy makes it before it calls run
+        crawler = self._create_crawler(slug)
+        self.crawler_process.crawl(crawler, **arguments)
+        self.crawler_process.start()
+        extension = crawler.get_extension(RunExtension) if crawler.extensions is not None else None
+        if self.crawler_process.bootstrap_failed or extension is None or extension.verdict is None:
+            self.exitcode = 1
+            return
+        verdict = extension.verdict
+        self.exitcode = verdict.exit_code
+        if verdict.status != "succeeded":
+            sys.stderr.write(f"scrapy crawl: {slug}: {verdict.status} ({verdict.reason}): {verdict.message}\n")
+
+    async def _find(self, name: str, arguments: dict[str, str]) -> str:
+        """Return the slug to crawl, registering the site of `website -a url=…`; takes url and slug out."""
+        assert self.settings is not None  # noqa: S101 - set by Scrapy
+        config = Config.from_settings(self.settings)
+        url = await prepare_database(config)
+        async with connect(url) as connection:
+            if name in KINDS:
+                site = arguments.pop("url", None)
+                if not site:
+                    msg = f"{name} is a kind of source: say which site with -a url=https://…"
+                    raise InvalidSource(msg)
+                source, _ = await sources.add(connection, site, spider=name)
+                return source.slug
+            if name == "source":
+                name = arguments.pop("slug", "")
+                if not name:
+                    msg = "say which source with -a slug=…"
+                    raise InvalidSource(msg)
+            if "url" in arguments or "slug" in arguments:
+                msg = "url= goes with `scrapy crawl website`, slug= with `scrapy crawl source`"
+                raise InvalidSource(msg)
+            try:
+                return (await sources.get(connection, name)).slug
+            except SourceNotFound:
+                assert self.crawler_process is not None  # noqa: S101 - Scrapy makes it before it calls run
+                if name in self.crawler_process.spider_loader.list():
+                    return name
+                raise

@@ -1,0 +1,70 @@
+"""One page: the bytes a server sent -> everything the rest of the system wants to know of them."""
+
+import hashlib
+from dataclasses import dataclass
+from importlib.metadata import version
+
+from lcl_spiders.extraction.content import main_content
+from lcl_spiders.extraction.document import parse, refuse_binary, utf8_body
+from lcl_spiders.extraction.markup import read_markup
+
+_OWN_VERSION = 1
+
+EXTRACTION_VERSION = f"{_OWN_VERSION}+trafilatura-{'.'.join(version('trafilatura').split('.')[:2])}"
+"""Changes when the same body may give another page, so that stored hashes of bodies stop matching."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExtractedPage:
+    """What a page says; a value that was not stated is None.
+
+    Attributes:
+        title: the `<title>`, else what the page gives to those who share it (`og:title`); one line, NFC.
+        language: primary subtag of the root's `lang`, lower case: "en".
+        content: Markdown, NFC, stripped; "" when nothing was found.
+        canonical: `rel=canonical` as a canonical URL.
+        outlinks: canonical URLs of the links that are not `nofollow`, each once, in document order, at most 2,000.
+        noindex: the page asks by `<meta name=robots>` to stay out of indexes.
+        nofollow: the page asks the same way that no link be followed; `outlinks` holds them all the same.
+        extractor: who found the content: "trafilatura" or "resiliparse".
+    """
+
+    title: str | None
+    language: str | None
+    content: str
+    canonical: str | None
+    outlinks: tuple[str, ...]
+    noindex: bool
+    nofollow: bool
+    extractor: str
+
+
+def extract_page(body: bytes, url: str, encoding: str | None) -> ExtractedPage:
+    """Extract the page that was served at `url` (absolute); `encoding` is the HTTP header's charset.
+
+    Takes 5 to 10 ms for 15 kB, and without any bound for pages made to hurt: run it in an `ExtractionPool`.
+
+    Raises:
+        EmptyBody, NotHtml, TooDeep: the page cannot be read.
+        MemoryError: the process has reached its limit.
+    """
+    utf8 = utf8_body(body, encoding)
+    refuse_binary(body)
+    tree = parse(utf8)
+    markup = read_markup(tree, url)
+    content, extractor = main_content(tree, utf8)
+    return ExtractedPage(
+        title=markup.title,
+        language=markup.language,
+        content=content,
+        canonical=markup.canonical,
+        outlinks=markup.outlinks,
+        noindex=markup.noindex,
+        nofollow=markup.nofollow,
+        extractor=extractor,
+    )
+
+
+def body_hash(body: bytes) -> bytes:
+    """Return the sha256 of a body together with `EXTRACTION_VERSION`: 32 bytes."""
+    return hashlib.sha256(EXTRACTION_VERSION.encode() + b"\x00" + body).digest()

@@ -1,0 +1,39 @@
+"""The vocabulary of the whole system: a page, and how its URL ends a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pipelines.outcome import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from db.pages import KnownPage
+    from pipelines.chunker import Chunk
+
+__all__ = ["Outcome", "PageItem"]
+
+
+@dataclass(slots=True)
+class PageItem:
+    """One page's outcome in one run. `pipelines.outcome` says what each field means and who sets it."""
+
+    url: str
+    outcome: Outcome
+    title: str | None = None
+    language: str | None = None
+    content: str = field(default="", repr=False)
+    body_hash: bytes | None = field(default=None, repr=False)
+    etag: str | None = None
+    last_modified: str | None = None
+    outlinks: Sequence[str] = field(default=(), repr=False)
+    structured: dict[str, Any] | None = field(default=None, repr=False)
+    http_status: int | None = None
+    reason: str | None = None
+    message: str | None = None
+    known: KnownPage | None = field(default=None, repr=False)
+    content_hash: bytes | None = field(default=None, repr=False)
+    chunks: Sequence[Chunk] = field(default=(), repr=False)
+    vectors: Mapping[bytes, Any] = field(default_factory=dict, repr=False)

@@ -1,0 +1,51 @@
+"""Scrapy settings: literals, no I/O.
+
+Settings of our own (`LCL_…`) have their defaults in `pipelines.addon` and below, and are taken from the environment
+under the same name.
+"""
+
+import os
+
+BOT_NAME = "lcl-spiders"
+USER_AGENT = os.environ.get("LCL_USER_AGENT", "LCL-Spiders/0.1 (+https://pypi.org/project/lcl-spiders/)")
+
+SPIDER_MODULES = ["lcl_spiders.spiders"]
+NEWSPIDER_MODULE = "lcl_spiders.spiders"
+COMMANDS_MODULE = "lcl_spiders.commands"
+SPIDER_LOADER_CLASS = "lcl_spiders.spiderloader.SourceSpiderLoader"
+
+ADDONS = {"pipelines.IndexAddon": 500}
+
+# Polite: robots.txt is obeyed, and AutoThrottle keeps to about two requests at a time per site.
+ROBOTSTXT_OBEY = True
+CONCURRENT_REQUESTS = 16
+CONCURRENT_ITEMS = 4  # Scrapy starts this many tasks for every response; one item comes of most
+CONCURRENT_REQUESTS_PER_DOMAIN = 8
+DOWNLOAD_DELAY = 0
+AUTOTHROTTLE_ENABLED = True
+AUTOTHROTTLE_START_DELAY = 0.5
+AUTOTHROTTLE_MAX_DELAY = 30
+AUTOTHROTTLE_TARGET_CONCURRENCY = 2.0
+
+# Bounds of every crawl.
+CLOSESPIDER_PAGECOUNT = 0
+DEPTH_LIMIT = 30
+DOWNLOAD_MAXSIZE = 10 * 1024 * 1024
+DOWNLOAD_WARNSIZE = 0
+DOWNLOAD_TIMEOUT = 30
+REDIRECT_MAX_TIMES = 10
+RETRY_TIMES = 2
+
+# Cookies would make a page depend on the order of the crawl; remote control is closed by default.
+COOKIES_ENABLED = False
+TELNETCONSOLE_ENABLED = False
+REMOTE_CONTROL_ENABLED = False
+
+LOG_LEVEL = os.environ.get("LCL_LOG_LEVEL", "INFO")
+LOG_FORMATTER = "lcl_spiders.logformatter.QuietLogFormatter"
+FEED_EXPORT_ENCODING = "utf-8"
+TWISTED_REACTOR = "twisted.internet.asyncioreactor.AsyncioSelectorReactor"
+
+LCL_EXTRACTION_WORKERS = os.environ.get("LCL_EXTRACTION_WORKERS", "2")
+LCL_EXTRACTION_TIMEOUT = os.environ.get("LCL_EXTRACTION_TIMEOUT", "20")
+LCL_EXTRACTION_MEMORY = os.environ.get("LCL_EXTRACTION_MEMORY", "1073741824")

@@ -1,0 +1,55 @@
+"""The settings of one source, `scraper_sources.config`: checked when it is stored and again when it is crawled."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from db.errors import InvalidSource
+
+
+def _pattern(value: str) -> str:
+    try:
+        re.compile(value)
+    except re.error as error:
+        msg = f"{value!r} is no regular expression: {error}"
+        raise ValueError(msg) from None
+    return value
+
+
+Pattern = Annotated[str, AfterValidator(_pattern)]
+
+
+class SourceConfig(BaseModel):
+    """What an operator may set for a source with `scrapy sources add --set name=value`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    allow: list[Pattern] = Field(default=[], description="regular expressions; a URL must match one of them")
+    deny: list[Pattern] = Field(default=[], description="regular expressions; a URL must match none of them")
+    sitemaps: bool = Field(default=True, description="follow the sitemaps that robots.txt names")
+    max_pages: int = Field(default=10_000, ge=1, description="page requests in one run")
+    max_depth: int = Field(default=30, ge=1, description="links from the start URL")
+    delay: float | None = Field(default=None, ge=0, le=300, description="seconds between two requests")
+    concurrency: int | None = Field(default=None, ge=1, le=64, description="requests to the site at a time")
+
+    @classmethod
+    def parse(cls, given: dict[str, Any]) -> SourceConfig:
+        """Check the settings of a source. Raises `InvalidSource` that names each wrong one and what there is."""
+        try:
+            return cls.model_validate(given)
+        except ValidationError as error:
+            wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+            msg = f"{wrong}. A source has the settings {', '.join(cls.model_fields)}."
+            raise InvalidSource(msg) from None
+
+    def scrapy_settings(self) -> dict[str, Any]:
+        """Return what these settings mean to Scrapy."""
+        settings: dict[str, Any] = {"DEPTH_LIMIT": self.max_depth}
+        if self.delay is not None:
+            settings |= {"DOWNLOAD_DELAY": self.delay, "AUTOTHROTTLE_START_DELAY": self.delay}
+        if self.concurrency is not None:
+            settings |= {"CONCURRENT_REQUESTS_PER_DOMAIN": self.concurrency}
+        return settings

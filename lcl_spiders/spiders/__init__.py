@@ -1,0 +1,1 @@
+"""One file for each source that needs code of its own."""

@@ -1,0 +1,52 @@
+"""`ADDONS = {"pipelines.IndexAddon": 500}` puts the pipelines and the run extension into a Scrapy project."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from scrapy.utils.misc import load_object
+
+if TYPE_CHECKING:
+    from scrapy.settings import BaseSettings
+
+PIPELINES = {
+    "pipelines.dedup.DedupPipeline": 100,
+    "pipelines.unchanged.UnchangedPipeline": 200,
+    "pipelines.chunking.ChunkingPipeline": 300,
+    "pipelines.embedding.EmbeddingPipeline": 400,
+    "pipelines.upsert.UpsertPipeline": 500,
+}
+RUN_EXTENSION = "lcl_spiders.extensions.run.RunExtension"
+
+DEFAULTS = {
+    "LCL_EMBEDDING_PROVIDER": "local",
+    "LCL_EMBEDDING_BATCH_SIZE": 256,
+    "LCL_EMBEDDING_TIMEOUT": 30,
+    "LCL_CHUNK_SIZE": 1000,
+    "LCL_RECRAWL_AFTER": 86_400,
+    "LCL_MAX_FAILURE_SHARE": 0.5,
+    "LCL_INDEX_MIN_CHUNKS": 20_000,
+}
+
+
+class IndexAddon:
+    """Wires the five pipelines and the extension that owns a run, with defaults that the project can override.
+
+    A setting that the project does not give is taken from the environment under the same name.
+    """
+
+    @classmethod
+    def update_pre_crawler_settings(cls, settings: BaseSettings) -> None:
+        """Fill in the `LCL_` settings, for commands as well as for crawls."""
+        given = {name: value for name, value in os.environ.items() if name.startswith("LCL_")}
+        for name, value in {**DEFAULTS, **given}.items():
+            settings.set(name, value, priority="addon")
+
+    def update_settings(self, settings: BaseSettings) -> None:
+        """Add the components, except under `scrapy check`, whose contracts run no pipelines."""
+        if os.environ.get("SCRAPY_CHECK"):
+            return
+        for path, order in PIPELINES.items():
+            settings.setdefault_in_component_priority_dict("ITEM_PIPELINES", load_object(path), order)
+        settings.setdefault_in_component_priority_dict("EXTENSIONS", load_object(RUN_EXTENSION), 0)

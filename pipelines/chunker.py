@@ -1,0 +1,77 @@
+"""The one chunker (A12): Markdown cut along its structure, so that an edit stays local.
+
+No overlap between chunks: text that moves from one chunk to its neighbour would change both, and with them two hashes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from bisect import bisect_right
+from dataclasses import dataclass
+from functools import cached_property
+
+from semantic_text_splitter import MarkdownSplitter
+
+_VERSION = 1
+_HEADING = re.compile(r"^(#{1,6})[ \t]+(.+?)[ \t#]*$")
+_FENCE = re.compile(r"^ {0,3}(```|~~~)")
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A piece of a page. `hash` is sha256 of `text`, which is exactly what a provider is sent.
+
+    `heading`: the headings above the chunk's beginning, outermost first, joined by " > "; None above the first.
+    """
+
+    hash: bytes
+    text: str
+    heading: str | None
+
+
+class Chunker:
+    """Cuts Markdown into chunks of at most `size` characters."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+
+    @property
+    def version(self) -> str:
+        """The name of this way of cutting: part of what decides whether a page is current."""
+        return f"markdown-{self.size}-v{_VERSION}"
+
+    @cached_property
+    def _splitter(self) -> MarkdownSplitter:
+        return MarkdownSplitter(self.size)
+
+    def cut(self, markdown: str) -> list[Chunk]:
+        """Return the chunks of a page in order; a text that stands twice is there twice, with one hash."""
+        if not markdown.strip():
+            return []
+        offsets, paths = _heading_paths(markdown)
+        chunks = []
+        for offset, text in self._splitter.chunk_indices(markdown):
+            above = bisect_right(offsets, offset) - 1
+            digest = hashlib.sha256(text.encode()).digest()
+            chunks.append(Chunk(digest, text, paths[above] if above >= 0 else None))
+        return chunks
+
+
+def _heading_paths(markdown: str) -> tuple[list[int], list[str]]:
+    offsets: list[int] = []
+    paths: list[str] = []
+    stack: list[tuple[int, str]] = []
+    fence: str | None = None
+    offset = 0
+    for line in markdown.splitlines(keepends=True):
+        if marker := _FENCE.match(line):
+            fence = marker[1] if fence is None else (None if marker[1] == fence else fence)
+        elif fence is None and (heading := _HEADING.match(line.rstrip("\r\n"))):
+            level = len(heading[1])
+            stack = [entry for entry in stack if entry[0] < level]
+            stack.append((level, heading[2]))
+            offsets.append(offset)
+            paths.append(" > ".join(text for _, text in stack))
+        offset += len(line)
+    return offsets, paths

@@ -1,0 +1,39 @@
+"""How a URL ends a run, and the fields of an item that the pipelines know.
+
+An item of any class will do, as long as ItemAdapter can read and set these fields:
+
+| field | set by | meaning |
+|---|---|---|
+| `url` | spider | canonical URL: the page's identity within its source |
+| `outcome` | spider, pipelines | an `Outcome` |
+| `title`, `language`, `content` | spider | of a present page; `content` is Markdown, the others None when unknown |
+| `body_hash`, `etag`, `last_modified`, `outlinks`, `structured` | spider | of a page that was downloaded |
+| `http_status`, `reason`, `message` | spider, pipelines | why a page is gone, unknown or failed |
+| `known` | spider, unchanged | the page's `KnownPage`, None for one that is new |
+| `content_hash` | unchanged | sha256 of the normalised title and content |
+| `chunks` | chunking | the page's chunks in order |
+| `vectors` | embedding | `{chunk hash: (vector, token count)}` of the chunks that the page does not have yet |
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Outcome(StrEnum):
+    """What is known of a page at the end of a run."""
+
+    PRESENT = "present"
+    """Downloaded and read: new or changed, unless the unchanged pipeline finds it `UNCHANGED`."""
+
+    UNCHANGED = "unchanged"
+    """There, with the content that the index has."""
+
+    GONE = "gone"
+    """Clear evidence that it is no longer there."""
+
+    UNKNOWN = "unknown"
+    """No clear answer: kept as it is, and tried again."""
+
+    FAILED = "failed"
+    """There, but could not be read, chunked, embedded or written: kept as it was, and tried again."""

