@@ -17,7 +17,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg_pool import AsyncConnectionPool
 
 from db import embedded
-from db.errors import DatabaseUnavailable, SchemaOutdated
+from db.errors import DatabaseUnavailable, SchemaOutdated, one_line
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -27,6 +27,7 @@ Connection = psycopg.AsyncConnection[tuple[Any, ...]]
 Pool = AsyncConnectionPool[Connection]
 
 CONNECT_TIMEOUT = 5
+POOL_TIMEOUT = 10
 SESSION = {
     "jit": "off",
     "plan_cache_mode": "force_custom_plan",
@@ -115,7 +116,7 @@ async def open_connection(url: str, *, vectors: bool = False, **settings: str) -
             await connection.close()
             raise
     except psycopg.OperationalError as error:
-        msg = f"cannot reach the database ({describe(url)}): {str(error).strip()}"
+        msg = f"cannot reach the database ({describe(url)}): {one_line(error)}"
         raise DatabaseUnavailable(msg) from error
     except psycopg.ProgrammingError as error:
         msg = f"the database ({describe(url)}) has no pgvector types. Run `scrapy migrate`."
@@ -133,12 +134,12 @@ async def open_pool(url: str, *, size: int = 4) -> Pool:
         max_size=size,
         open=False,
         name="lcl",
-        timeout=30,
+        timeout=POOL_TIMEOUT,
     )
     try:
         await pool.open(wait=True, timeout=CONNECT_TIMEOUT * 2)
     except psycopg.OperationalError as error:
         await pool.close()
-        msg = f"cannot reach the database ({describe(url)}): {str(error).strip()}"
+        msg = f"cannot reach the database ({describe(url)}): {one_line(error)}"
         raise DatabaseUnavailable(msg) from error
     return pool

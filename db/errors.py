@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 
+def one_line(error: BaseException) -> str:
+    """Return an error's message on one line, or its type where it has none."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 class DatabaseProblem(Exception):
     """The database cannot serve: base of the errors that are never a source's fault."""
 

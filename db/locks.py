@@ -25,6 +25,7 @@ logger = logging.getLogger(__name__)
 
 HEARTBEAT = 10.0
 ANSWER_TIMEOUT = 5.0
+SESSION_TIMEOUT = "60s"
 
 _KEY = "hashtextextended('lcl-domain:' || %s, 0)"
 
@@ -44,11 +45,11 @@ class DomainLock:
     async def acquire(self) -> bool:
         """Try to take the lock and return whether it is ours now. Raises `DatabaseUnavailable`.
 
-        A stopped process (SIGSTOP, a paused machine) sends no heartbeat: the server ends its session after 60 s,
-        and with it the lock.
+        A stopped process (SIGSTOP, a paused machine) sends no heartbeat: the server ends its session after
+        `SESSION_TIMEOUT`, and with it the lock.
         """
         self._connection = await open_connection(
-            self._url, idle_session_timeout="60s", tcp_keepalives_idle="20", tcp_keepalives_interval="5"
+            self._url, idle_session_timeout=SESSION_TIMEOUT, tcp_keepalives_idle="20", tcp_keepalives_interval="5"
         )
         cursor = await self._connection.execute(f"SELECT pg_try_advisory_lock({_KEY})", (self.domain,))
         row = await cursor.fetchone()
@@ -84,10 +85,13 @@ class DomainLock:
                 async with asyncio.timeout(ANSWER_TIMEOUT):
                     await connection.execute("SELECT 1")
             except (psycopg.Error, TimeoutError, OSError) as error:
-                return str(error).strip() or type(error).__name__
+                return " ".join(str(error).split()) or type(error).__name__
 
     async def release(self) -> None:
-        """Give the lock up, free for the next run on return. Does nothing when it is not held."""
+        """Give the lock up, free for the next run on return. Does nothing when it is not held.
+
+        Cancel a `watch` first: it keeps the session busy.
+        """
         connection, self._connection = self._connection, None
         if connection is None:
             return

@@ -19,7 +19,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from db.connection import conninfo, describe
-from db.errors import DatabaseUnavailable, MigrationFailed, SchemaOutdated
+from db.errors import DatabaseUnavailable, MigrationFailed, SchemaOutdated, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -103,7 +103,7 @@ def _run(backend: Any, migration: Any, direction: str) -> str:
             backend.log_migration(migration, direction)
             (backend.mark_one if direction == "apply" else backend.unmark_one)(migration, log=False)
     except psycopg.Error as error:
-        msg = f"migration {migration.id} ({direction}) failed and left nothing behind: {str(error).strip()}"
+        msg = f"migration {migration.id} ({direction}) failed and left nothing behind: {one_line(error)}"
         raise MigrationFailed(msg) from error
     return str(migration.id)
 
@@ -143,7 +143,7 @@ def _connect(url: str) -> psycopg.Connection[tuple[Any, ...]]:
     try:
         return psycopg.connect(_conninfo(url), autocommit=True)
     except psycopg.OperationalError as error:
-        msg = f"cannot reach the database ({describe(url)}): {str(error).strip()}"
+        msg = f"cannot reach the database ({describe(url)}): {one_line(error)}"
         raise DatabaseUnavailable(msg) from error
 
 

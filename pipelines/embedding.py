@@ -10,6 +10,7 @@ from itemadapter import ItemAdapter
 from scrapy.exceptions import DropItem
 
 from db import pages
+from db.errors import DatabaseProblem
 from pipelines.batching import Batcher
 from pipelines.outcome import Outcome
 from pipelines.providers import ProviderError, ProviderRefused, checked
@@ -66,14 +67,18 @@ class EmbeddingPipeline:
         try:
             answer = await self._batcher.submit(member, weight=len(distinct))
         except ProviderError as error:
-            self._run.stop("provider_unavailable", f"{error}. What is committed stays; the next run goes on.")
-            msg = f"{page['url']} stays as it was: {error}"
-            raise DropItem(msg, log_level="DEBUG") from error
+            raise self._end_run("provider_unavailable", page["url"], error) from error
+        except DatabaseProblem as error:
+            raise self._end_run(error.reason, page["url"], error) from error
         if isinstance(answer, ProviderRefused):
             page["outcome"], page["reason"], page["message"] = Outcome.FAILED, "embedding_refused", str(answer)
         else:
             page["vectors"] = answer
         return item
+
+    def _end_run(self, reason: str, url: str, error: Exception) -> DropItem:
+        self._run.stop(reason, f"{error}. What is committed stays; the next run goes on.")
+        return DropItem(f"{url} stays as it was: {error}", log_level="DEBUG")
 
     async def close_spider(self) -> None:
         """End the flushes that still run."""
@@ -103,15 +108,19 @@ class EmbeddingPipeline:
         known = [page.url for page in batch if not page.is_new]
         if not known or self._run.arguments.reembed:
             return {}
-        async with self._run.runtime.pool.connection() as connection:
-            return await pages.own_chunks(connection, self._run.source.id, self._run.model.id, known)
+        run = self._run
+        return await run.runtime.use_connection(
+            lambda connection: pages.own_chunks(connection, run.source.id, run.model.id, known)
+        )
 
     async def _reuse(self, digests: Sequence[bytes]) -> dict[bytes, tuple[Embedding, int | None]]:
         found = {digest: self._recent[digest] for digest in digests if digest in self._recent}
         unseen = [digest for digest in digests if digest not in found]
         if unseen and not self._run.arguments.reembed:
-            async with self._run.runtime.pool.connection() as connection:
-                found |= await pages.reusable_vectors(connection, self._run.model.id, unseen)
+            run = self._run
+            found |= await run.runtime.use_connection(
+                lambda connection: pages.reusable_vectors(connection, run.model.id, unseen)
+            )
         self._run.count("chunks/reused", len(found))
         self._run.count("tokens/saved", sum(count or 0 for _, count in found.values()))
         return found

@@ -28,7 +28,6 @@ from scrapy.addons import AddonManager
 from scrapy.utils.project import get_project_settings
 
 from db import models, overview, sources
-from db.connection import connect
 from db.errors import ModelMismatch
 from db.search import search_pages
 from pipelines import runtime
@@ -81,17 +80,14 @@ async def search(
         msg = "the query has no words"
         raise ValueError(msg)
     config = config or project_config()
-    if text_only:
-        url = await runtime.prepare_database(config)
-        async with connect(url) as connection:
-            return await _ask(connection, query, None, limit, source)
     shared = await runtime.lease(config)
     try:
         async with shared.pool.connection() as connection:
             model = await models.active(connection)
         if model is None:
             return []
-        vector = await _embed(shared.provider, model, query)
+        # No connection is held while the provider answers.
+        vector = None if text_only else await _embed(await shared.load_provider(), model, query)
         async with shared.pool.connection() as connection:
             return await _ask(connection, query, vector, limit, source)
     finally:

@@ -100,8 +100,9 @@ class Run:
         return await self._lookups.submit(url)
 
     async def _look_up(self, urls: Sequence[str]) -> list[KnownPage | None]:
-        async with self.runtime.pool.connection() as connection:
-            found = await pages.known_by_url(connection, self.source.id, urls)
+        found = await self.runtime.use_connection(
+            lambda connection: pages.known_by_url(connection, self.source.id, urls)
+        )
         return [found.get(url) for url in urls]
 
     def stop(self, reason: str, message: str) -> None:

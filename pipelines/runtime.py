@@ -7,29 +7,97 @@ life. The last one to give back closes.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 from weakref import WeakKeyDictionary
+
+import psycopg
+from psycopg_pool import PoolTimeout
+from tenacity import (
+    AsyncRetrying,
+    retry_if_exception_type,
+    stop_after_attempt,
+    stop_after_delay,
+    wait_random_exponential,
+)
 
 from db import schema
 from db.connection import connect, open_pool
+from db.errors import DatabaseUnavailable, one_line
 from pipelines import providers
 
 if TYPE_CHECKING:
-    from db.connection import Pool
+    from collections.abc import Awaitable, Callable
+
+    from db.connection import Connection, Pool
     from pipelines.config import Config
     from pipelines.providers import EmbeddingProvider
 
 
-@dataclass
+R = TypeVar("R")
+
+TRANSIENT = (psycopg.OperationalError, PoolTimeout)
+ATTEMPTS = 6
+GIVE_UP_AFTER = 20  # seconds
+
+
 class Runtime:
     """A leased set of shared parts. `url` is the resolved connection URI."""
 
-    config: Config
-    url: str
-    pool: Pool
-    provider: EmbeddingProvider
-    leases: int = 0
+    def __init__(self, config: Config, url: str, pool: Pool) -> None:
+        self.config = config
+        self.url = url
+        self.pool = pool
+        self.leases = 0
+        self._provider: EmbeddingProvider | None = None
+        self._given_up = False
+        self._loading = asyncio.Lock()
+
+    @property
+    def provider(self) -> EmbeddingProvider:
+        """The embedding provider. Raises `ProviderUnavailable` before `load_provider`."""
+        if self._provider is None:
+            msg = "the embedding provider is not loaded"
+            raise providers.ProviderUnavailable(msg)
+        return self._provider
+
+    async def load_provider(self) -> EmbeddingProvider:
+        """Return the embedding provider, made on the first call. Raises `ProviderMisconfigured`."""
+        async with self._loading:
+            if self._provider is None:
+                self._provider = await asyncio.to_thread(providers.create, self.config)
+            return self._provider
+
+    async def use_connection(self, action: Callable[[Connection], Awaitable[R]]) -> R:
+        """Run an action over a pooled connection, again after a transient fault (A10): it must bear repetition.
+
+        Raises `DatabaseUnavailable` when the database does not come back, and what the action raises otherwise.
+        Once it has been given up, callers that come after wait for one short attempt only, until one succeeds: what
+        is still in flight when a run ends must not wait one after the other.
+        """
+        attempts, timeout = (1, 1.0) if self._given_up else (ATTEMPTS, None)
+        try:
+            async for attempt in AsyncRetrying(
+                retry=retry_if_exception_type(TRANSIENT),
+                wait=wait_random_exponential(multiplier=0.2, max=5),
+                stop=stop_after_attempt(attempts) | stop_after_delay(GIVE_UP_AFTER),
+                reraise=True,
+            ):
+                with attempt:
+                    async with self.pool.connection(timeout=timeout) as connection:
+                        result = await action(connection)
+                    self._given_up = False
+                    return result
+        except TRANSIENT as error:
+            self._given_up = True
+            msg = f"the database does not answer: {one_line(error)}"
+            raise DatabaseUnavailable(msg) from error
+        raise AssertionError  # the loop returns or raises
+
+    async def close(self) -> None:
+        """Close the provider and the pool."""
+        if self._provider is not None:
+            await self._provider.close()
+        await self.pool.close()
 
 
 _shared: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Config, Runtime]] = WeakKeyDictionary()
@@ -39,8 +107,8 @@ _locks: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDict
 async def lease(config: Config) -> Runtime:
     """Return the shared parts for this configuration, made on the first lease.
 
-    An embedded database is started and migrated. Raises `DatabaseUnavailable`, `SchemaOutdated` (a foreign database
-    is never migrated unasked) or `ProviderMisconfigured`.
+    An embedded database is started and migrated. Raises `DatabaseUnavailable` or `SchemaOutdated` (a foreign database
+    is never migrated unasked). The provider is not loaded yet.
     """
     loop = asyncio.get_running_loop()
     async with _locks.setdefault(loop, asyncio.Lock()):
@@ -58,14 +126,12 @@ async def give_back(runtime: Runtime) -> None:
         runtime.leases -= 1
         if runtime.leases == 0:
             _shared.get(loop, {}).pop(runtime.config, None)
-            await runtime.provider.close()
-            await runtime.pool.close()
+            await runtime.close()
 
 
 async def _open(config: Config) -> Runtime:
     url = await prepare_database(config)
-    provider = await asyncio.to_thread(providers.create, config)
-    return Runtime(config, url, await open_pool(url), provider)
+    return Runtime(config, url, await open_pool(url))
 
 
 async def prepare_database(config: Config) -> str:

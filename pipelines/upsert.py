@@ -12,12 +12,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 import psycopg
 from itemadapter import ItemAdapter
-from psycopg_pool import PoolTimeout
 from scrapy.exceptions import DropItem
-from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from db import pages
-from db.errors import FenceLost, IncompleteWrite
+from db.errors import DatabaseProblem, FenceLost, IncompleteWrite, one_line
 from db.pages import ChunkRow, Departure, Failure, PageRow, SeenPage, Validators
 from pipelines.batching import Batcher
 from pipelines.outcome import Outcome
@@ -28,6 +26,8 @@ if TYPE_CHECKING:
 
     from scrapy.crawler import Crawler
 
+    from db.connection import Connection
+
     Write = PageRow | SeenPage | Failure
 
 logger = logging.getLogger(__name__)
@@ -35,10 +35,7 @@ logger = logging.getLogger(__name__)
 MAX_PAGES = 64
 MAX_BYTES = 4_000_000
 LINGER = 0.1
-ATTEMPTS = 5
 GUARD_SHARE, GUARD_LEAST = 0.5, 10
-
-_TRANSIENT = (psycopg.OperationalError, PoolTimeout)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +74,8 @@ class UpsertPipeline:
         except FenceLost as error:
             self._run.stop("lock_lost", str(error))
             raise DropItem(str(error), log_level="DEBUG") from error
-        except _TRANSIENT as error:
-            self._run.stop("database_unavailable", _unavailable(error))
+        except DatabaseProblem as error:
+            self._run.stop(error.reason, _unavailable(error))
             raise DropItem(str(error), log_level="DEBUG") from error
         if done.failure is not None:
             page["outcome"], page["reason"], page["message"] = Outcome.FAILED, done.failure.kind, done.failure.message
@@ -91,11 +88,11 @@ class UpsertPipeline:
         if not self._departures:
             return
         try:
-            await self._bury()
+            await self._run.runtime.use_connection(self._bury)
         except FenceLost as error:
             self._run.stop("lock_lost", str(error))
-        except _TRANSIENT as error:
-            self._run.stop("database_unavailable", _unavailable(error))
+        except DatabaseProblem as error:
+            self._run.stop(error.reason, _unavailable(error))
 
     def _count(self, page: ItemAdapter, outcome: Outcome) -> None:
         if outcome is Outcome.PRESENT:
@@ -111,11 +108,9 @@ class UpsertPipeline:
         try:
             await self._write(batch)
         except (psycopg.DatabaseError, IncompleteWrite) as error:
-            if isinstance(error, _TRANSIENT):
-                raise
             if len(batch) > 1:
                 return [done for write in batch for done in await self._commit([write])]
-            failure = Failure(batch[0].url, "write_failed", None, str(error).strip())
+            failure = Failure(batch[0].url, "write_failed", None, one_line(error))
             if not isinstance(batch[0], Failure):
                 await self._write([failure])
             return [_Done(failure)]
@@ -123,43 +118,38 @@ class UpsertPipeline:
 
     async def _write(self, batch: Sequence[Write]) -> None:
         run = self._run
-        async for attempt in AsyncRetrying(
-            retry=retry_if_exception_type(_TRANSIENT),
-            wait=wait_random_exponential(multiplier=0.2, max=10),
-            stop=stop_after_attempt(ATTEMPTS),
-            reraise=True,
-        ):
-            with attempt:
-                async with (
-                    run.runtime.pool.connection() as connection,
-                    pages.write(connection, run.source.domain, run.fence),
-                ):
-                    if present := [write for write in batch if isinstance(write, PageRow)]:
-                        await pages.replace_pages(connection, run.source.id, run.model.id, present)
-                    if seen := [write for write in batch if isinstance(write, SeenPage)]:
-                        await pages.mark_seen(connection, run.source.id, seen)
-                    if failed := [write for write in batch if isinstance(write, Failure)]:
-                        await pages.record_failures(connection, run.source.id, failed)
 
-    async def _bury(self) -> None:
+        async def transaction(connection: Connection) -> None:
+            async with pages.write(connection, run.source.domain, run.fence):
+                if present := [write for write in batch if isinstance(write, PageRow)]:
+                    await pages.replace_pages(connection, run.source.id, run.model.id, present)
+                if seen := [write for write in batch if isinstance(write, SeenPage)]:
+                    await pages.mark_seen(connection, run.source.id, seen)
+                if failed := [write for write in batch if isinstance(write, Failure)]:
+                    await pages.record_failures(connection, run.source.id, failed)
+
+        await run.runtime.use_connection(transaction)
+
+    async def _bury(self, connection: Connection) -> None:
+        """Judge the departures together (C4): a site that seems to lose most of its pages is rather ill than small."""
         run = self._run
         urls = [departure.url for departure in self._departures]
-        async with run.runtime.pool.connection() as connection:
-            indexed = await pages.known_by_url(connection, run.source.id, urls)
-            total = await pages.count_known(connection, run.source.id)
-            gone = [departure for departure in self._departures if departure.url in indexed]
-            too_many = len(gone) >= GUARD_LEAST and len(gone) > total * GUARD_SHARE
-            if too_many and not run.arguments.allow_mass_delete:
-                run.count("pages/kept_by_guard", len(gone))
-                run.stop(
-                    "mass_delete_refused",
-                    f"{len(gone)} of {total} pages look gone, so none was deleted. If the site really dropped them, "
-                    f"run `scrapy crawl {run.source.slug} -a allow_mass_delete=true`.",
-                )
-                return
-            async with pages.write(connection, run.source.domain, run.fence):
-                run.count("pages/gone", await pages.bury(connection, run.source.id, run.job_id, gone))
-                await pages.clear_failures(connection, run.source.id, urls)
+        indexed = await pages.known_by_url(connection, run.source.id, urls)
+        total = await pages.count_known(connection, run.source.id)
+        gone = [departure for departure in self._departures if departure.url in indexed]
+        too_many = len(gone) >= GUARD_LEAST and len(gone) > total * GUARD_SHARE
+        if too_many and not run.arguments.allow_mass_delete:
+            run.count("pages/kept_by_guard", len(gone))
+            run.stop(
+                "mass_delete_refused",
+                f"{len(gone)} of {total} pages look gone, so none was deleted. If the site really dropped them, "
+                f"run `scrapy crawl {run.source.slug} -a allow_mass_delete=true`.",
+            )
+            return
+        async with pages.write(connection, run.source.domain, run.fence):
+            buried = await pages.bury(connection, run.source.id, run.job_id, gone)
+            await pages.clear_failures(connection, run.source.id, urls)
+        run.count("pages/gone", buried)
 
 
 def _as_write(page: ItemAdapter, outcome: Outcome) -> Write:
@@ -207,4 +197,4 @@ def _weight(write: Write) -> int:
 
 
 def _unavailable(error: Exception) -> str:
-    return f"the database does not take writes: {str(error).strip()}. What is committed stays; the next run goes on."
+    return f"{error}. What is committed stays; the next run goes on."

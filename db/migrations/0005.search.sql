@@ -1,7 +1,8 @@
 -- Hybrid search: vectors and full text, fused by reciprocal rank (Cormack, Clarke and Buettcher, SIGIR 2009).
 -- depends: 0004.bulk_writes
 
--- A query stemmed for each language that was indexed, ORed: with AND between its words, or with OR.
+-- A query stemmed for each language that was indexed, ORed: with AND between its words, or with OR. Of a very long
+-- query only the beginning is read: a tsquery is a tree, and a deep one exhausts the stack.
 CREATE FUNCTION lcl_text_query(p_query text, p_any_word boolean)
 RETURNS tsquery
 LANGUAGE plpgsql
@@ -17,8 +18,8 @@ BEGIN
         FROM (SELECT i.language FROM indexed_languages AS i UNION ALL SELECT NULL) AS l
     LOOP
         part := CASE
-            WHEN p_any_word THEN replace(plainto_tsquery(config, p_query)::text, ' & ', ' | ')::tsquery
-            ELSE websearch_to_tsquery(config, p_query)
+            WHEN p_any_word THEN replace(plainto_tsquery(config, left(p_query, 1000))::text, ' & ', ' | ')::tsquery
+            ELSE websearch_to_tsquery(config, left(p_query, 1000))
         END;
         whole := whole || part;
     END LOOP;

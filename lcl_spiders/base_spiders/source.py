@@ -28,7 +28,7 @@ from lcl_spiders.source_config import SourceConfig
 from pipelines.run import Run
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncIterator, Iterable, Sequence
 
     from scrapy.crawler import Crawler
     from scrapy.http import Response
@@ -104,10 +104,16 @@ class SourceSpider(Spider):
         """Return requests for those of the links that are in scope, unmet and not fresh (A15)."""
         unmet = self.frontier.unmet(links)
         if unmet and self.has_fresh_pages:
-            async with self.run.runtime.pool.connection() as connection:
-                fresh = await pages.fresh_urls(connection, self.run.source.id, unmet, self.run.seen_before)
+            fresh = await self.fresh_among(unmet)
             unmet = [url for url in unmet if url not in fresh]
         return [request for url in unmet if (request := self.ask_for(url)) is not None]
+
+    async def fresh_among(self, urls: Sequence[str]) -> set[str]:
+        """Return which of these URLs are pages that were checked lately."""
+        run = self.run
+        return await run.runtime.use_connection(
+            lambda connection: pages.fresh_urls(connection, run.source.id, urls, run.seen_before)
+        )
 
     async def parse(self, response: Response) -> AsyncIterator[PageItem | Request]:
         """Turn one answer into one item, and the page's links into requests."""

@@ -56,10 +56,7 @@ class WebsiteSpider(SourceSpider):
                 yield result
 
     async def _is_fresh(self, url: str) -> bool:
-        if not self.has_fresh_pages:
-            return False
-        async with self.run.runtime.pool.connection() as connection:
-            return bool(await pages.fresh_urls(connection, self.run.source.id, [url], self.run.seen_before))
+        return self.has_fresh_pages and bool(await self.fresh_among([url]))
 
     async def _known_pages(self) -> AsyncIterator[Request]:
         """Yield requests for due pages, a batch whenever the scheduler has run dry: memory does not grow with them.

@@ -12,12 +12,13 @@ import socket
 from typing import TYPE_CHECKING, Any, Self
 
 import psycopg
+from itemadapter import ItemAdapter
 from psycopg_pool import PoolTimeout
 from scrapy import signals
 from scrapy.exceptions import CloseSpider
 
 from db import indexes, jobs, models, pages, sources
-from db.errors import AmbiguousSource, DatabaseProblem, SourceNotFound
+from db.errors import AmbiguousSource, DatabaseProblem, SourceNotFound, one_line
 from db.locks import DomainLock
 from lcl_spiders.extensions.verdict import Verdict, judge
 from pipelines import runtime
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
     from scrapy import Spider
     from scrapy.crawler import Crawler
+    from scrapy.http import Response
+    from twisted.python.failure import Failure
 
 logger = logging.getLogger(__name__)
 
@@ -67,6 +70,8 @@ class RunExtension:
         extension._run = Run(crawler, config, arguments)
         crawler.signals.connect(extension.spider_opened, signal=signals.spider_opened)
         crawler.signals.connect(extension.spider_closed, signal=signals.spider_closed)
+        crawler.signals.connect(extension.item_error, signal=signals.item_error)
+        crawler.signals.connect(extension.spider_error, signal=signals.spider_error)
         return extension
 
     @property
@@ -88,7 +93,7 @@ class RunExtension:
         except DatabaseProblem as error:
             raise self._refuse(error.reason, str(error)) from error
         except (psycopg.Error, PoolTimeout, TimeoutError, OSError) as error:
-            raise self._refuse("database_unavailable", f"{type(error).__name__}: {str(error).strip()}") from error
+            raise self._refuse("database_unavailable", f"{type(error).__name__}: {one_line(error)}") from error
         except ProviderError as error:
             raise self._refuse("provider_unavailable", str(error)) from error
         except (SourceNotFound, AmbiguousSource) as error:
@@ -120,7 +125,7 @@ class RunExtension:
         logger.info("%s: run %s, %d known pages, %s", run.source.slug, run.job_id, run.known_pages, run.arguments)
 
     async def _checked_model(self, run: Run, connection: Any) -> models.Model:
-        provider = run.runtime.provider
+        provider = await run.runtime.load_provider()
         probe = await provider.embed([PROBE])
         dimensions = self._config.embedding_dimensions or probe.vectors.shape[-1]
         checked(probe, [PROBE], dimensions)
@@ -152,6 +157,21 @@ class RunExtension:
         log = logger.warning if self._refusal.status == "skipped" else logger.error
         log("%s: %s: %s", self._crawler.spider and self._crawler.spider.name, reason, message)
         return CloseSpider(reason)
+
+    async def item_error(self, item: Any, failure: Failure) -> None:
+        """Record a page that a pipeline could not take for a reason nobody foresaw: nothing is lost in silence."""
+        await self._attempt("record a failed page", self._record_failure(ItemAdapter(item)["url"], failure.value))
+
+    async def spider_error(self, failure: Failure, response: Response) -> None:
+        """Record a page on which the spider itself failed."""
+        await self._attempt("record a failed page", self._record_failure(response.url, failure.value))
+
+    async def _record_failure(self, url: str, error: BaseException | None) -> None:
+        self.run.count("pages/failed")
+        message = f"{type(error).__name__}: {one_line(error)}"[:500] if error is not None else None
+        failed = pages.Failure(url, "internal_error", None, message)
+        source = self.run.source
+        await self.run.runtime.use_connection(lambda connection: pages.record_failures(connection, source.id, [failed]))
 
     async def spider_closed(self, reason: str) -> None:
         """Record how the run ended and undo in reverse what `spider_opened` did, as far as it came."""

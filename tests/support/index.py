@@ -17,6 +17,8 @@ from db.sources import Source
 from tests.support.postgres import rows
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from db.pages import Embedding
 
 DIMENSIONS = 4
@@ -115,6 +117,11 @@ class Index:
         async with pages.write(self.connection, self.source.domain, self.fence):
             await pages.record_failures(self.connection, self.source.id, failures)
 
+    async def bury(self, job_id: UUID, *departures: pages.Departure) -> int:
+        """Bury pages in one transaction, and return how many there were."""
+        async with pages.write(self.connection, self.source.domain, self.fence):
+            return await pages.bury(self.connection, self.source.id, job_id, departures)
+
     async def known(self, url: str) -> pages.KnownPage:
         """Return a page that must be in the index."""
         return (await pages.known_by_url(self.connection, self.source.id, [url]))[url]
@@ -133,7 +140,7 @@ class Index:
             url,
             self.model.id,
         )
-        return {row[1]: Stored(*row[:4], tuple(row[4].to_list())) for row in found}
+        return {row[1]: Stored(row[0], row[1], row[2], row[3], tuple(row[4].to_list())) for row in found}
 
     async def texts(self, url: str) -> set[str]:
         """Return the texts of a page's embeddings."""

@@ -31,10 +31,9 @@ async def plan(connection: Connection, query: str, values: Any = None) -> str:
 
 async def is_waiting(connection: Connection, kind: str = "Lock") -> None:
     """Return once another session of this database waits for a lock."""
+    query: LiteralString = (
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = %s"
+    )
     async with asyncio.timeout(10):
-        while not await value(
-            connection,
-            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = %s",
-            kind,
-        ):
+        while not await value(connection, query, kind):  # noqa: ASYNC110 - it happens in another process
             await asyncio.sleep(0.005)
