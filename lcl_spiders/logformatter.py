@@ -26,8 +26,8 @@ class QuietLogFormatter(LogFormatter):
         self, item: Any, exception: BaseException, response: Response | Failure | None, spider: Spider
     ) -> LogFormatterResult:
         """Log a dropped item with the reason."""
-        level = getattr(exception, "log_level", None) or logging.WARNING
-        return {"level": level, "msg": "dropped: %(reason)s", "args": {"reason": str(exception)}}
+        level = getattr(exception, "log_level", None) or "WARNING"
+        return {"level": getattr(logging, level), "msg": "dropped: %(reason)s", "args": {"reason": str(exception)}}
 
     def item_error(
         self, item: Any, exception: BaseException, response: Response | Failure | None, spider: Spider

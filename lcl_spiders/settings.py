@@ -15,6 +15,7 @@ COMMANDS_MODULE = "lcl_spiders.commands"
 SPIDER_LOADER_CLASS = "lcl_spiders.spiderloader.SourceSpiderLoader"
 
 ADDONS = {"pipelines.IndexAddon": 500}
+EXTENSIONS = {"lcl_spiders.extensions.progress.ProgressExtension": 10}
 
 # Polite: robots.txt is obeyed, and AutoThrottle keeps to about two requests at a time per site.
 ROBOTSTXT_OBEY = True

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from db.errors import InvalidSource
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+
+def _reason(error: ErrorDetails) -> str:
+    return "there is no such setting" if error["type"] == "extra_forbidden" else error["msg"]
 
 
 def _pattern(value: str) -> str:
@@ -41,7 +48,7 @@ class SourceConfig(BaseModel):
         try:
             return cls.model_validate(given)
         except ValidationError as error:
-            wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+            wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {_reason(e)}" for e in error.errors())
             msg = f"{wrong}. A source has the settings {', '.join(cls.model_fields)}."
             raise InvalidSource(msg) from None
 

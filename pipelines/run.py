@@ -81,8 +81,9 @@ class Run:
             self._stats.inc_value(f"lcl/{name}", by)
 
     def counters(self) -> dict[str, int]:
-        """Return every counter of this run, without the prefix."""
-        return {name[4:]: value for name, value in self._stats.get_stats().items() if name.startswith("lcl/")}
+        """Return every counter of this run, without the prefix; `bytes/downloaded` are those on the wire."""
+        counters = {name[4:]: value for name, value in self._stats.get_stats().items() if name.startswith("lcl/")}
+        return {**counters, "bytes/downloaded": self._stats.get_value("downloader/response_bytes", 0)}
 
     def counter(self, name: str) -> int:
         """Return one counter, 0 when nothing was counted."""

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import sys
 
 from scrapy.commands import BaseRunSpiderCommand
 from scrapy.exceptions import UsageError
+from scrapy.settings import SETTINGS_PRIORITIES
 
 from db import sources
 from db.connection import connect
 from db.errors import AmbiguousSource, DatabaseProblem, InvalidSource, SourceNotFound
 from lcl_spiders.base_spiders import KINDS
 from lcl_spiders.extensions.run import RunExtension
+from lcl_spiders.extensions.summary import summarise
 from pipelines.arguments import RunArguments
 from pipelines.config import Config
 from pipelines.runtime import prepare_database
+
+CMDLINE = SETTINGS_PRIORITIES["cmdline"]
 
 
 class Command(BaseRunSpiderCommand):
@@ -43,6 +48,15 @@ class Command(BaseRunSpiderCommand):
             "Exit code: 0 when the source could be read, 75 when another run holds its domain, 1 otherwise."
         )
 
+    def process_options(self, args: list[str], opts: argparse.Namespace) -> None:
+        """Show progress instead of a log to a person at a terminal who asked for no log."""
+        super().process_options(args, opts)
+        assert self.settings is not None  # noqa: S101 - set by Scrapy
+        asked_for_log = opts.logfile or opts.loglevel or self.settings.getpriority("LOG_LEVEL") == CMDLINE
+        if sys.stderr.isatty() and not asked_for_log and "LCL_LOG_LEVEL" not in os.environ:
+            self.settings.set("LCL_PROGRESS", True, priority="cmdline")
+            self.settings.set("LOG_LEVEL", "WARNING", priority="cmdline")
+
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
         """Crawl, and set the exit code from the run's verdict."""
         if len(args) != 1:
@@ -68,7 +82,9 @@ class Command(BaseRunSpiderCommand):
             return
         verdict = extension.verdict
         self.exitcode = verdict.exit_code
-        if verdict.status != "succeeded":
+        if verdict.status == "succeeded":
+            print(f"{slug}: {summarise(extension.run.counters())}")
+        else:
             sys.stderr.write(f"scrapy crawl: {slug}: {verdict.status} ({verdict.reason}): {verdict.message}\n")
 
     async def _find(self, name: str, arguments: dict[str, str]) -> str:

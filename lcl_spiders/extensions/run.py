@@ -20,6 +20,7 @@ from scrapy.exceptions import CloseSpider
 from db import indexes, jobs, models, pages, sources
 from db.errors import AmbiguousSource, DatabaseProblem, SourceNotFound, one_line
 from db.locks import DomainLock
+from lcl_spiders.extensions.summary import summarise
 from lcl_spiders.extensions.verdict import Verdict, judge
 from pipelines import runtime
 from pipelines.arguments import RunArguments
@@ -179,6 +180,8 @@ class RunExtension:
             self._watch.cancel()
         run = self.run
         self.verdict = self._refusal or judge(run, reason)
+        if self._refusal is None:
+            logger.info("%s: %s: %s", run.source.slug, self.verdict.status, summarise(run.counters()))
         await self._attempt("record the run", self._record(run, self.verdict))
         if self._lock is not None:
             await self._attempt("release the domain lock", self._lock.release())

@@ -123,11 +123,10 @@ def test_settings_given_with_set_are_stored(database_url: str) -> None:
     assert added["config"] == {"max_pages": 5, "deny": ["/login", "[0-9]{4}"]}
 
 
-@pytest.mark.parametrize("name", ["slug", "id"])
-def test_a_source_is_shown_by_slug_or_id(read_only_url: str, name: str) -> None:
-    ((value,),) = execute(read_only_url, f"SELECT {name}::text FROM scraper_sources")
-    shown = answer("sources", "show", value, database_url=read_only_url)
-    assert (shown[name], shown["pages"], shown["failed_pages"]) == (value, 3, 1)
+def test_a_source_is_shown_by_its_id(read_only_url: str) -> None:
+    ((source_id,),) = execute(read_only_url, "SELECT id::text FROM scraper_sources")
+    shown = answer("sources", "show", source_id, database_url=read_only_url)
+    assert (shown["id"], shown["pages"], shown["failed_pages"]) == (source_id, 3, 1)
 
 
 def test_show_tells_settings_runs_and_failed_pages(read_only_url: str, site: LocalSite) -> None:
@@ -144,13 +143,8 @@ def test_a_domain_with_several_sources_is_refused_with_their_slugs(database_url:
     assert "one, two" in refused(ended)
 
 
-@pytest.mark.parametrize("command", [("sources", "show"), ("search", "words", "--source")])
-def test_a_source_that_is_not_known_is_an_error(read_only_url: str, command: tuple[str, ...]) -> None:
-    assert "nowhere" in refused(run_scrapy(*command, "nowhere", database_url=read_only_url))
-
-
 def test_a_part_of_a_name_names_no_source(read_only_url: str) -> None:
-    assert run_scrapy("sources", "show", "127%", database_url=read_only_url).code == 1
+    assert "'127.0.0'" in refused(run_scrapy("sources", "show", "127.0.0", database_url=read_only_url))
 
 
 def test_enabling_a_source_ends_its_backoff(index_url: str, site: LocalSite) -> None:
@@ -171,10 +165,8 @@ def test_a_disabled_source_is_not_available(index_url: str, site: LocalSite) -> 
     "arguments",
     [
         ("sources", "remove", "example"),
-        ("sources", "list", "--disabled"),
         ("migrate", "--down", "some"),
         ("search",),
-        ("status", "one", "two"),
         ("doctor", "--jsno"),
     ],
     ids=" ".join,
@@ -334,13 +326,9 @@ def test_doctor_tells_when_another_model_is_configured(read_only_url: str) -> No
     assert "markdown-700" in findings["provider"]["found"]
 
 
-def test_doctor_tells_when_a_large_index_lacks_search_indexes(read_only_url: str) -> None:
-    code, findings = doctor(read_only_url, {"LCL_INDEX_MIN_CHUNKS": "1"})
-    assert (code, findings["indexes"]["state"]) == (1, "wrong")
-
-
-def test_doctor_recognises_the_search_indexes_that_a_crawl_builds(index_url: str, site: LocalSite) -> None:
+def test_doctor_asks_for_search_indexes_until_a_crawl_has_built_them(index_url: str, site: LocalSite) -> None:
     few = {"LCL_INDEX_MIN_CHUNKS": "1"}
+    assert doctor(index_url, few)[1]["indexes"]["state"] == "wrong"
     run_scrapy("crawl", site.domain, database_url=index_url, env=few, settings={"RETRY_ENABLED": "0"})
     assert doctor(index_url, few)[1]["indexes"]["state"] == "ok"
 

@@ -1,0 +1,227 @@
+"""`scrapy doctor`: is everything as it should be, and if not, what to do."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+import psycopg
+from rich.text import Text
+from scrapy.exceptions import UsageError
+
+from db import jobs, models, overview, pages, schema
+from db.connection import connect, describe
+from db.errors import DatabaseProblem
+from db.models import Model
+from lcl_spiders.console import CommandFailed, IndexCommand
+from pipelines import providers
+from pipelines.chunker import Chunker
+from pipelines.providers import ProviderError, checked
+from pipelines.providers.base import PROBE
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from db.connection import Connection
+    from db.pages import Coverage
+
+MIN_PGVECTOR = (0, 8)  # search_pages sets hnsw.iterative_scan
+SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One check: `ok`, `note` (worth knowing, nothing is wrong) or `wrong`, what was found, and what to do."""
+
+    check: str
+    state: str
+    found: str
+    advice: str | None = None
+
+
+class Command(IndexCommand):
+    """Check settings, database, provider and index."""
+
+    def syntax(self) -> str:
+        return "[options]"
+
+    def short_desc(self) -> str:
+        return "Check settings, database, embedding provider and index"
+
+    def long_desc(self) -> str:
+        return (
+            "Check one thing after the other and say for each what was found, and what to do where something is wrong. "
+            "Jobs of processes that died are closed as lost; nothing else is changed.\n"
+            "\n"
+            "  scrapy doctor\n"
+            "  scrapy doctor --json | jq '.[] | select(.state != \"ok\")'\n"
+            "\n"
+            "Exit code: 0 when nothing is wrong, 1 otherwise.\n"
+        )
+
+    async def main(self, words: list[str], opts: argparse.Namespace) -> int:
+        if words:
+            msg = "doctor takes no names"
+            raise UsageError(msg, print_help=False)
+        findings = []
+        async for finding in self._examine():
+            findings.append(finding)
+            if not self.as_json:
+                self._print(finding)
+        if self.as_json:
+            self.print_json([asdict(finding) for finding in findings])
+        return int(any(finding.state == "wrong" for finding in findings))
+
+    def _print(self, finding: Finding) -> None:
+        style = {"ok": "green", "note": "yellow", "wrong": "bold red"}[finding.state]
+        label = {"ok": "OK", "note": "note", "wrong": "WRONG"}[finding.state]
+        line = Text().append(f"{label:<6}", style).append(f"{finding.check:<12}", "bold").append(finding.found)
+        self.console.print(line, soft_wrap=True)
+        if finding.advice:
+            self.say(f"{'':18}{finding.advice}")
+
+    async def _examine(self) -> AsyncIterator[Finding]:
+        """Yield findings in the order in which they depend on each other; stop where the next could not be checked."""
+        try:
+            address = self.config.database
+        except CommandFailed as error:
+            yield Finding("settings", "wrong", str(error))
+            return
+        yield Finding(
+            "settings", "ok", f"provider {self.config.embedding_provider}, chunks of {self.config.chunk_size}"
+        )
+        try:
+            url = await asyncio.to_thread(address.resolve)
+            if address.is_embedded:
+                await asyncio.to_thread(schema.upgrade_if_needed, url)
+            async with connect(url, vectors=False) as connection:
+                version = connection.info.server_version // 10_000
+                kind = f"embedded in {address.folder}" if address.is_embedded else describe(url)
+                yield Finding("database", "ok", f"PostgreSQL {version}, {kind}")
+                yield (found := await _schema(connection))
+                if found.state == "wrong":
+                    return
+                yield await _pgvector(connection)
+            async with connect(url) as connection:
+                async for finding in self._examine_index(connection):
+                    yield finding
+        except (DatabaseProblem, psycopg.Error) as error:
+            yield Finding("database", "wrong", " ".join(str(error).split()), "start it, or correct DATABASE_URL")
+
+    async def _examine_index(self, connection: Connection) -> AsyncIterator[Finding]:
+        model = await models.active(connection)
+        yield await self._provider(model)
+        yield await _invariant(connection)
+        coverage = await pages.coverage(connection)
+        yield await _coverage(connection, coverage)
+        yield await _freshness(connection)
+        yield await _jobs(connection)
+        yield await _indexes(connection, model, is_large=coverage.chunks >= self.config.index_min_chunks)
+        yield _failures(coverage)
+
+    async def _provider(self, model: Model | None) -> Finding:
+        """Ask for one embedding, and compare what answers with what the index is made with."""
+        try:
+            provider = await asyncio.to_thread(providers.create, self.config)
+            try:
+                answer = await provider.embed([PROBE])
+            finally:
+                await provider.close()
+            dimensions = self.config.embedding_dimensions or answer.vectors.shape[-1]
+            checked(answer, [PROBE], dimensions)
+        except ProviderError as error:
+            return Finding("provider", "wrong", str(error), "what is indexed stays searchable with --text-only")
+        version = Chunker(self.config.chunk_size).version
+        if model is None:
+            ready = Model(0, provider.name, provider.model, dimensions, version)
+            return Finding("provider", "ok", f"{ready} answers; the first crawl will make it the index's model")
+        configured = Model(model.id, provider.name, provider.model, dimensions, version)
+        if configured != model:
+            return Finding(
+                "provider",
+                "wrong",
+                f"the index is made with {model}, but {configured} is configured",
+                "set LCL_EMBEDDING_PROVIDER, LCL_EMBEDDING_MODEL, LCL_EMBEDDING_DIMENSIONS and LCL_CHUNK_SIZE back",
+            )
+        return Finding("provider", "ok", f"{model} answers")
+
+
+async def _schema(connection: Connection) -> Finding:
+    try:
+        await schema.check(connection)
+    except DatabaseProblem as error:
+        return Finding("schema", "wrong", str(error))
+    return Finding("schema", "ok", f"at {schema.names()[-1]}")
+
+
+async def _pgvector(connection: Connection) -> Finding:
+    version = await overview.pgvector_version(connection)
+    if version is None:
+        return Finding("pgvector", "wrong", "the extension is not in this database", "run CREATE EXTENSION vector")
+    if tuple(int(part) for part in version.split(".")[:2]) < MIN_PGVECTOR:
+        return Finding(
+            "pgvector", "wrong", f"{version} is too old", "install 0.8 or newer, then ALTER EXTENSION vector UPDATE"
+        )
+    return Finding("pgvector", "ok", version)
+
+
+async def _invariant(connection: Connection) -> Finding:
+    broken = await pages.broken_pages(connection)
+    if not broken:
+        return Finding("invariant", "ok", "every page's embeddings are exactly its chunks")
+    slugs = await overview.slugs(connection, {source_id for _, source_id, _ in broken})
+    commands = "; ".join(
+        f"scrapy crawl {slug} -a force_rescrape=true -a reembed=true" for slug in sorted(slugs.values())
+    )
+    found = f"pages whose embeddings are not their chunks: {_some([url for _, _, url in broken])}"
+    return Finding("invariant", "wrong", found, commands)
+
+
+async def _coverage(connection: Connection, coverage: Coverage) -> Finding:
+    lacking = await overview.count_uncovered(connection)
+    found = f"{coverage.pages:,} pages, {coverage.chunks:,} chunks, {coverage.empty_pages:,} pages without text"
+    if lacking:
+        advice = "embed them: scrapy crawl <source> -a reembed=true"
+        return Finding("coverage", "wrong", f"{found}; {lacking:,} lack embeddings for the active model", advice)
+    return Finding("coverage", "ok", found)
+
+
+async def _freshness(connection: Connection) -> Finding:
+    overdue = await overview.overdue(connection)
+    if overdue:
+        found = f"without a successful run within their interval: {_some(overdue)}"
+        return Finding("freshness", "wrong", found, f"see why: scrapy status {overdue[0]}")
+    return Finding("freshness", "ok", "every enabled source had a successful run within its interval, or is new")
+
+
+async def _jobs(connection: Connection) -> Finding:
+    lost = await jobs.close_lost(connection)
+    if lost:
+        return Finding("jobs", "note", f"jobs of dead processes, now closed as lost: {len(lost)}", "crawl them again")
+    return Finding("jobs", "ok", "no job of a dead process")
+
+
+async def _indexes(connection: Connection, model: Model | None, *, is_large: bool) -> Finding:
+    if unusable := await overview.unusable_indexes(connection):
+        advice = f"the next successful crawl builds it again; or DROP INDEX {unusable[0]}"
+        return Finding("indexes", "wrong", f"half built: {_some(unusable)}", advice)
+    built = await overview.search_methods(connection, model) if model is not None else set()
+    if built == {"hnsw", "gin"}:
+        return Finding("indexes", "ok", "both search indexes are built")
+    if is_large:
+        return Finding("indexes", "wrong", "the index is large and lacks search indexes", "the next crawl builds them")
+    return Finding("indexes", "ok", "none is needed yet: with so few chunks searches are exact")
+
+
+def _failures(coverage: Coverage) -> Finding:
+    if not coverage.failed:
+        return Finding("failures", "ok", "no failed pages")
+    found = f"pages that could not be read when last tried, and are tried again: {coverage.failed:,}"
+    return Finding("failures", "note", found, "see which: scrapy status <source>")
+
+
+def _some(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:SHOWN])
+    return f"{shown} and {len(names) - SHOWN} more" if len(names) > SHOWN else shown

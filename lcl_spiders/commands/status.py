@@ -1,0 +1,165 @@
+"""`scrapy status`: how the sources are, and what the last runs did."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from scrapy.exceptions import UsageError
+
+from db import jobs, overview, sources
+from lcl_spiders.commands.sources import standing
+from lcl_spiders.console import IndexCommand, ago, lasting, plain_table, whole_number
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from db.jobs import Job
+    from db.overview import FailedPage, SourceState
+
+PAGES = {
+    "new": ("new",),
+    "changed": ("changed",),
+    "unchanged": ("unchanged", "not_modified"),
+    "skipped": ("skipped_recent", "skipped_lastmod"),
+    "duplicate": ("duplicate",),
+    "gone": ("gone",),
+    "unknown": ("unknown",),
+    "failed": ("failed",),
+}
+"""What a run's counters of pages are called here, in the order they are shown."""
+
+CHUNKS = {"embedded": ("embedded",), "reused": ("reused",), "kept": ("kept",)}
+
+FIGURES = ("requests", "took", "pages/s", "failed", "attempts")
+
+
+class Command(IndexCommand):
+    """Show sources, runs and failed pages."""
+
+    def syntax(self) -> str:
+        return "[options] [<source>]"
+
+    def short_desc(self) -> str:
+        return "Show how the sources are and what the last runs did"
+
+    def long_desc(self) -> str:
+        return (
+            "Without a name, every source with its pages, its last run and its backoff, and the newest runs of all. "
+            "With the slug, domain or id of a source, that one, its runs with their errors, and its failed pages.\n"
+            "\n"
+            "  scrapy status\n"
+            "  scrapy status example --limit 50\n"
+            '  scrapy status --json | jq ".runs[0].stats"\n'
+        )
+
+    def add_options(self, parser: argparse.ArgumentParser) -> None:
+        super().add_options(parser)
+        parser.add_argument(
+            "--limit",
+            type=whole_number(1, 10_000),
+            default=10,
+            metavar="N",
+            help="most runs, and most failed pages, to print (default: 10)",
+        )
+
+    async def main(self, words: list[str], opts: argparse.Namespace) -> int:
+        if len(words) > 1:
+            msg = "status takes the name of one source, or none"
+            raise UsageError(msg, print_help=False)
+        failed: list[FailedPage] = []
+        async with self.database() as connection:
+            source = await sources.get(connection, words[0]) if words else None
+            states = [state for state in await overview.sources(connection) if source is None or state.id == source.id]
+            runs = await jobs.recent(connection, slug=source.slug if source else None, limit=opts.limit)
+            if source is not None:
+                failed = await overview.failed_pages(connection, source.id, limit=opts.limit)
+        if self.as_json:
+            self.print_json({"sources": states, "runs": [_with_figures(run) for run in runs], "failed_pages": failed})
+            return 0
+        if not states:
+            self.say("There are no sources yet. Add one: scrapy sources add https://example.org/")
+            return 0
+        self._print_sources(states)
+        self._print_runs(runs, with_errors=source is not None)
+        self._print_failed(failed, states[0].failed_pages)
+        return 0
+
+    def _print_sources(self, states: Sequence[SourceState]) -> None:
+        table = plain_table(
+            "source", "state", "pages", "failed", "last run", "ended", "took", "last success", right=(*FIGURES, "pages")
+        )
+        for state in states:
+            table.add_row(
+                state.slug,
+                standing(state),
+                f"{state.pages:,}",
+                f"{state.failed_pages:,}",
+                ago(state.last_run_at),
+                _end(state.last_status, state.last_reason),
+                lasting(state.last_duration),
+                ago(state.last_success_at),
+            )
+        self.console.print(table)
+
+    def _print_runs(self, runs: Sequence[Job], *, with_errors: bool) -> None:
+        if not runs:
+            return
+        self.say("\nruns, newest first")
+        columns = ("started", "source", "ended", "pages", "chunks", "requests", "took", "pages/s")
+        table = plain_table(*columns, right=FIGURES)
+        for run in runs:
+            figures = _figures(run)
+            table.add_row(
+                ago(run.started_at),
+                run.slug,
+                _end(run.status, run.finish_reason),
+                _tell(run.stats, "pages", PAGES),
+                _tell(run.stats, "chunks", CHUNKS),
+                f"{run.stats.get('requests/sent', 0):,}",
+                lasting(figures["duration"]),
+                "" if figures["pages_per_second"] is None else f"{figures['pages_per_second']:,.1f}",
+            )
+        self.console.print(table)
+        for run in runs if with_errors else ():
+            if run.error:
+                self.say(f"{ago(run.started_at)}: {run.error}")
+
+    def _print_failed(self, failed: Sequence[FailedPage], total: int) -> None:
+        if not failed:
+            return
+        self.say(f"\nfailed pages ({len(failed):,} of {total:,}); their last good version stays in the index")
+        table = plain_table("page", "kind", "attempts", "last", "next retry", right=FIGURES)
+        for page in failed:
+            table.add_row(page.url, page.kind, f"{page.attempts:,}", ago(page.last_failed_at), ago(page.next_retry_at))
+        self.console.print(table)
+
+
+def tally(stats: Mapping[str, Any], noun: str, kinds: Mapping[str, Sequence[str]]) -> dict[str, int]:
+    """Return a run's counters under the names that they are shown by."""
+    return {shown: sum(int(stats.get(f"{noun}/{name}", 0)) for name in names) for shown, names in kinds.items()}
+
+
+def _tell(stats: Mapping[str, Any], noun: str, kinds: Mapping[str, Sequence[str]]) -> str:
+    return ", ".join(f"{count:,} {name}" for name, count in tally(stats, noun, kinds).items() if count)
+
+
+def _figures(run: Job) -> dict[str, float | None]:
+    """Return a run's duration in seconds and its pages a second, skipped ones not counted; None while it runs."""
+    if run.started_at is None or run.completed_at is None:
+        return {"duration": None, "pages_per_second": None}
+    duration = (run.completed_at - run.started_at).total_seconds()
+    counts = tally(run.stats, "pages", PAGES)
+    done = sum(counts.values()) - counts["skipped"]
+    return {"duration": duration, "pages_per_second": round(done / duration, 2) if duration > 0 else None}
+
+
+def _with_figures(run: Job) -> dict[str, Any]:
+    return {**asdict(run), **_figures(run)}
+
+
+def _end(status: str | None, reason: str | None) -> str:
+    if status is None:
+        return "no run yet"
+    return status if reason in (None, "finished") else f"{status}: {reason}"

@@ -1,0 +1,43 @@
+"""What a run did, in a few words: for the log, the command and the demo."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_PAGES = (
+    ("new", "pages/new"),
+    ("changed", "pages/changed"),
+    ("unchanged", "pages/unchanged"),
+    ("skipped as fresh", "pages/skipped_recent"),
+    ("gone", "pages/gone"),
+    ("kept though they look gone", "pages/kept_by_guard"),
+    ("unknown", "pages/unknown"),
+    ("failed", "pages/failed"),
+)
+_CHUNKS = (
+    ("embedded", "chunks/embedded"),
+    ("reused", "chunks/reused"),
+    ("kept", "chunks/kept"),
+)
+
+
+def summarise(stats: Mapping[str, int | float]) -> str:
+    """Return "3 pages new, 9 unchanged; 12 texts embedded, 4 reused; 12 requests, 0.2 MB" for a run's counters."""
+    megabytes = stats.get("bytes/downloaded", 0) / 1e6
+    parts = (
+        _list("pages", _PAGES, stats) or "no pages",
+        _list("texts", _CHUNKS, stats) or "no texts embedded",
+        f"{stats.get('requests/sent', 0)} page requests, {megabytes:.1f} MB",
+    )
+    return "; ".join(parts)
+
+
+def _list(noun: str, kinds: tuple[tuple[str, str], ...], stats: Mapping[str, int | float]) -> str:
+    found = [f"{stats[key]} {name}" for name, key in kinds if stats.get(key)]
+    if not found:
+        return ""
+    count, _, kind = found[0].partition(" ")
+    return ", ".join([f"{count} {noun} {kind}", *found[1:]])
