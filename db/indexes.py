@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import psycopg
 from psycopg import sql
 
 if TYPE_CHECKING:
@@ -36,9 +37,12 @@ async def ensure(connection: Connection, model: Model, *, min_chunks: int = MIN_
         for name, definition in _definitions(model).items():
             if await _is_valid(connection, name):
                 continue
-            await connection.execute(sql.SQL("DROP INDEX CONCURRENTLY IF EXISTS {}").format(sql.Identifier(name)))
-            await connection.execute("SET maintenance_work_mem = '256MB'")
-            await connection.execute(definition)
+            try:
+                await _build(connection, name, definition)
+            except psycopg.errors.DiskFull:
+                # Workers share their memory through /dev/shm, of which a container has 64 MB.
+                await connection.execute("SET max_parallel_maintenance_workers = 0")
+                await _build(connection, name, definition)
             built.append(name)
         if built:
             await connection.execute("ANALYZE page_embeddings")
@@ -46,7 +50,14 @@ async def ensure(connection: Connection, model: Model, *, min_chunks: int = MIN_
     finally:
         if not connection.broken:
             await connection.execute("RESET maintenance_work_mem")
+            await connection.execute("RESET max_parallel_maintenance_workers")
             await connection.execute("SELECT pg_advisory_unlock(%s)", (_INDEX_LOCK,))
+
+
+async def _build(connection: Connection, name: str, definition: sql.Composed) -> None:
+    await connection.execute(sql.SQL("DROP INDEX CONCURRENTLY IF EXISTS {}").format(sql.Identifier(name)))
+    await connection.execute("SET maintenance_work_mem = '256MB'")
+    await connection.execute(definition)
 
 
 def _definitions(model: Model) -> dict[str, sql.Composed]:

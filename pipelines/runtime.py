@@ -15,6 +15,7 @@ from psycopg_pool import PoolTimeout
 from tenacity import (
     AsyncRetrying,
     retry_if_exception_type,
+    retry_if_not_exception_type,
     stop_after_attempt,
     stop_after_delay,
     wait_random_exponential,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 
 TRANSIENT = (psycopg.OperationalError, PoolTimeout)
+PERMANENT = (psycopg.errors.ProgramLimitExceeded,)
 ATTEMPTS = 6
 GIVE_UP_AFTER = 20  # seconds
 
@@ -77,7 +79,7 @@ class Runtime:
         attempts, timeout = (1, 1.0) if self._given_up else (ATTEMPTS, None)
         try:
             async for attempt in AsyncRetrying(
-                retry=retry_if_exception_type(TRANSIENT),
+                retry=retry_if_exception_type(TRANSIENT) & retry_if_not_exception_type(PERMANENT),
                 wait=wait_random_exponential(multiplier=0.2, max=5),
                 stop=stop_after_attempt(attempts) | stop_after_delay(GIVE_UP_AFTER),
                 reraise=True,
@@ -87,6 +89,8 @@ class Runtime:
                         result = await action(connection)
                     self._given_up = False
                     return result
+        except PERMANENT:
+            raise
         except TRANSIENT as error:
             self._given_up = True
             msg = f"the database does not answer: {one_line(error)}"

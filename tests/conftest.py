@@ -20,7 +20,7 @@ from tests.support.index import DIMENSIONS, Index
 from tests.support.postgres import named
 
 TEMPLATE = "lcl_template"
-MEMORY = Path("/dev/shm")  # noqa: S108
+MEMORY = Path("/dev/shm")
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from lcl_spiders.source_config import SourceConfig
 
+MAX_URL = 2_083  # Scrapy's URLLENGTH_LIMIT; a key of an index in the database has room for 2,700 bytes
 _SKIPPED = tuple(f".{extension}" for extension in IGNORED_EXTENSIONS if extension != "xhtml")
 
 
@@ -37,7 +38,7 @@ class Frontier:
 
     def is_in_scope(self, url: str) -> bool:
         """Return whether a URL belongs to the source: its domain, its allow and deny patterns, no media file."""
-        if not url.startswith(self._prefixes):
+        if len(url) > MAX_URL or not url.startswith(self._prefixes):
             return False
         if self._allow and not any(pattern.search(url) for pattern in self._allow):
             return False

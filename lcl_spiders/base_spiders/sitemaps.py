@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from urllib.parse import urljoin
 
 import lxml.etree
 from scrapy.utils.gz import gunzip
-from scrapy.utils.sitemap import Sitemap, sitemap_urls_from_robots
+from scrapy.utils.sitemap import Sitemap
 
 from db.urls import canonical_url
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 50 * 1024 * 1024  # sitemaps.org: at most 50 MB uncompressed and 50,000 URLs
 MAX_ENTRIES = 50_000
+MAX_ROBOTS = 500 * 1024  # RFC 9309 section 2.5: at least this much must be read
 _GZIP_MAGIC = b"\x1f\x8b"
 
 
@@ -33,7 +35,10 @@ class BadSitemap(ValueError):
 
 def named_in_robots(robots_txt: bytes, base_url: str) -> list[str]:
     """Return the canonical URLs of the sitemaps that a robots.txt names; malformed ones are left out."""
-    return [url for found in sitemap_urls_from_robots(robots_txt, base_url) if (url := _canonical(found))]
+    lines = robots_txt[:MAX_ROBOTS].decode("utf-8", "replace").splitlines()
+    fields = (line.partition(":") for line in lines)
+    named = (value for field, _, value in fields if field.strip().lower() == "sitemap")
+    return [url for value in named if (url := _canonical(value, base_url))]
 
 
 def parse(body: bytes) -> tuple[bool, list[Entry]]:
@@ -72,8 +77,8 @@ def _lines(body: bytes) -> Iterator[Entry]:
             yield Entry(url, None)
 
 
-def _canonical(url: str) -> str | None:
+def _canonical(url: str, base: str = "") -> str | None:
     try:
-        return canonical_url(url.strip())
+        return canonical_url(urljoin(base, url.strip()))
     except ValueError:
         return None

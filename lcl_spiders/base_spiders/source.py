@@ -20,7 +20,7 @@ from w3lib.encoding import http_content_type_encoding
 
 from db import pages
 from db.urls import canonical_url, domain_of
-from lcl_spiders.base_spiders.frontier import Frontier
+from lcl_spiders.base_spiders.frontier import MAX_URL, Frontier
 from lcl_spiders.extraction import ExtractedPage, ExtractionError, body_hash
 from lcl_spiders.extraction.pool import ExtractionPool, leased_pool
 from lcl_spiders.items import Outcome, PageItem
@@ -190,6 +190,9 @@ class SourceSpider(Spider):
             return None
         if url == asked:
             return url
+        if len(url) > MAX_URL:
+            self.run.count("requests/url_too_long")
+            return None
         if domain_of(url) != self.domain:
             self.run.count("requests/left_domain")
             if response.meta["is_start"]:

@@ -1,10 +1,7 @@
 """HTML -> title, Markdown, links, canonical URL, language. Pure functions, and the processes that run them.
 
-Importing the package imports the extractors, and neither Scrapy nor Twisted: a forkserver preloads it once for all
-workers, which then share its memory.
+This package is light to import; `lcl_spiders.extraction.extract` brings the extractors.
 """
-
-import logging
 
 from lcl_spiders.extraction.errors import (
     EmptyBody,
@@ -15,11 +12,7 @@ from lcl_spiders.extraction.errors import (
     NotHtml,
     TooDeep,
 )
-from lcl_spiders.extraction.page import EXTRACTION_VERSION, ExtractedPage, body_hash, extract_page
-
-# They report what is wrong with other people's pages, line by line; what matters of it becomes an ExtractionError.
-for _name in ("trafilatura", "htmldate", "justext", "courlan", "charset_normalizer"):
-    logging.getLogger(_name).setLevel(logging.CRITICAL)
+from lcl_spiders.extraction.page import EXTRACTION_VERSION, ExtractedPage, body_hash
 
 __all__ = [
     "EXTRACTION_VERSION",
@@ -32,5 +25,4 @@ __all__ = [
     "NotHtml",
     "TooDeep",
     "body_hash",
-    "extract_page",
 ]

@@ -46,12 +46,16 @@ def parse(utf8: bytes) -> HtmlElement:
     Raises:
         EmptyBody: there is no element and no text.
         TooDeep: more than 2,048 levels; libxml2 stops there, and a page cut short must not pass for the page.
+        MemoryError: the process has reached its limit.
     """
     parser = _parser()
     try:
         tree = document_fromstring(_CLOSED_ROOT.sub(rb"\1>", utf8[:4096]) + utf8[4096:], parser=parser)
     except etree.ParserError as error:
         raise EmptyBody("the document is empty") from error
+    except etree.XMLSyntaxError as error:
+        # A parser that recovers from whatever it meets returns no tree when it has no memory for one.
+        raise MemoryError from error
     fatal = parser.error_log.last_error
     if fatal is not None and fatal.level == etree.ErrorLevels.FATAL:
         if fatal.type == etree.ErrorTypes.ERR_NO_MEMORY:

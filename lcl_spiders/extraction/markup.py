@@ -18,7 +18,8 @@ MAX_LINK_LENGTH = 2_083
 _CACHED_LINKS = 8_192
 _CACHED_LENGTH = 300
 _SUBTAG = re.compile(r"\s*([A-Za-z]{2,3})(?![A-Za-z0-9])")
-_OTHER_SCHEME = re.compile(r"(?!https?:)[a-z][a-z0-9+.-]*:", re.IGNORECASE)
+# Another scheme, or a forgotten "http://", which urljoin takes for the page's own folder.
+_NO_PAGE = re.compile(r"(?!https?:)[a-z][a-z0-9+.-]*:|https?:/*$", re.IGNORECASE)
 _SPACE = " \t\n\r\f"
 
 
@@ -75,7 +76,7 @@ def outlinks(base: str, hrefs: Iterable[str]) -> tuple[str, ...]:
     directory = urljoin(base, ".")
     # A table of contents has thousands of links to the sections of a few pages.
     for link in dict.fromkeys(href.partition("#")[0].strip(_SPACE) for href in hrefs):
-        if not link or len(link) > MAX_LINK_LENGTH or _OTHER_SCHEME.match(link):
+        if not link or len(link) > MAX_LINK_LENGTH or _NO_PAGE.match(link):
             continue
         try:
             if link[0] in "?;" or len(link) > _CACHED_LENGTH:

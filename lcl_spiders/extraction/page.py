@@ -1,12 +1,8 @@
-"""One page: the bytes a server sent -> everything the rest of the system wants to know of them."""
+"""What extraction says of a page. Light to import: a crawl needs the words, only its workers the extractors."""
 
 import hashlib
 from dataclasses import dataclass
 from importlib.metadata import version
-
-from lcl_spiders.extraction.content import main_content
-from lcl_spiders.extraction.document import parse, refuse_binary, utf8_body
-from lcl_spiders.extraction.markup import read_markup
 
 _OWN_VERSION = 1
 
@@ -37,32 +33,6 @@ class ExtractedPage:
     noindex: bool
     nofollow: bool
     extractor: str
-
-
-def extract_page(body: bytes, url: str, encoding: str | None) -> ExtractedPage:
-    """Extract the page that was served at `url` (absolute); `encoding` is the HTTP header's charset.
-
-    Takes 5 to 10 ms for 15 kB, and without any bound for pages made to hurt: run it in an `ExtractionPool`.
-
-    Raises:
-        EmptyBody, NotHtml, TooDeep: the page cannot be read.
-        MemoryError: the process has reached its limit.
-    """
-    utf8 = utf8_body(body, encoding)
-    refuse_binary(body)
-    tree = parse(utf8)
-    markup = read_markup(tree, url)
-    content, extractor = main_content(tree, utf8)
-    return ExtractedPage(
-        title=markup.title,
-        language=markup.language,
-        content=content,
-        canonical=markup.canonical,
-        outlinks=markup.outlinks,
-        noindex=markup.noindex,
-        nofollow=markup.nofollow,
-        extractor=extractor,
-    )
 
 
 def body_hash(body: bytes) -> bytes:

@@ -14,19 +14,17 @@ from weakref import WeakKeyDictionary
 from pebble import ProcessExpired, ProcessPool
 
 from lcl_spiders.extraction.errors import ExtractionCrashed, ExtractionError, ExtractionFailed, ExtractionTimeout
-from lcl_spiders.extraction.page import ExtractedPage, extract_page
-from lcl_spiders.extraction.worker import Extract, Page, extract_batch, prepare_worker, worker_context
+from lcl_spiders.extraction.page import ExtractedPage
+from lcl_spiders.extraction.worker import Outcome, Page, extract_batch, prepare_worker, worker_context
 
 SMALLEST_MEMORY_LIMIT = 256 * 2**20
 """The extractors alone take 100 MiB of address space; workers that cannot start would be started for ever."""
 
-_MAX_BATCH = 4
+_MAX_BATCH = 8
 _MAX_TASKS = 2_000
 _MAX_LOSSES = 3
 _GRACE = 5.0
 """Seconds after which Pebble ends a worker that its own alarm did not end, because it is stopped, or swapped out."""
-
-Outcome = ExtractedPage | ExtractionError
 
 
 @dataclass(eq=False, slots=True)
@@ -48,10 +46,9 @@ class ExtractionPool:
         workers: number of processes.
         time_limit: seconds a page may take; waiting for a worker does not count.
         memory_limit: bytes of address space of each worker.
-        function: what the workers run; importable by name, since it is not sent but looked up.
     """
 
-    def __init__(self, workers: int, time_limit: float, memory_limit: int, *, function: Extract = extract_page) -> None:
+    def __init__(self, workers: int, time_limit: float, memory_limit: int) -> None:
         if workers < 1 or time_limit <= 0 or memory_limit < SMALLEST_MEMORY_LIMIT:
             raise ValueError(
                 f"an extraction pool needs a worker, a time limit and {SMALLEST_MEMORY_LIMIT} bytes of memory, "
@@ -60,7 +57,6 @@ class ExtractionPool:
         self._workers = workers
         self._time_limit = time_limit
         self._memory_limit = memory_limit
-        self._function = function
         self._pool: ProcessPool | None = None
         self._starting: asyncio.Task[None] | None = None
         self._waiting: deque[_Waiting] = deque()
@@ -121,9 +117,10 @@ class ExtractionPool:
 
     def _submit(self, pool: ProcessPool, batch: tuple[_Waiting, ...]) -> None:
         self._running[batch] = pool
-        arguments = (self._function, self._time_limit, [waiting.page for waiting in batch])
+        arguments = (self._time_limit, [waiting.page for waiting in batch])
         ended = partial(self._ended, pool, batch)
         loop = asyncio.get_running_loop()
+        future: Future[list[Outcome]]
         try:
             future = pool.schedule(extract_batch, arguments, timeout=len(batch) * self._time_limit + _GRACE)
         except RuntimeError:  # Pebble gave the pool up, as when the system killed a worker that had nothing to do
@@ -131,9 +128,7 @@ class ExtractionPool:
             future.set_exception(BrokenProcessPool())
         future.add_done_callback(partial(_call_in, loop, ended))
 
-    def _ended(
-        self, pool: ProcessPool, batch: tuple[_Waiting, ...], future: Future[list[ExtractedPage | ExtractionError]]
-    ) -> None:
+    def _ended(self, pool: ProcessPool, batch: tuple[_Waiting, ...], future: Future[list[Outcome]]) -> None:
         if self._closed or self._running.pop(batch, None) is None:
             return
         error = future.exception()
@@ -247,5 +242,5 @@ def _call_in(
 
 
 def _stop(pool: ProcessPool) -> None:
-    pool.stop()
+    pool.stop()  # type: ignore[no-untyped-call]
     pool.join()

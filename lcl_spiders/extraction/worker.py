@@ -7,7 +7,7 @@ import resource
 import select
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from multiprocessing import parent_process
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from threading import Lock
@@ -19,11 +19,18 @@ from lcl_spiders.extraction.page import ExtractedPage
 Page = tuple[bytes, str, str | None]
 """The arguments of `extract_page`: body, url, encoding."""
 
-Extract = Callable[[bytes, str, str | None], ExtractedPage]
+Outcome = ExtractedPage | ExtractionError
 
 # The fork server ignores what it cannot import, and in Python 3.11 it does not get the parent's sys.path: in an egg or
 # outside the project's folder only the libraries load there. They are what takes time and memory.
-PRELOADED = ["lcl_spiders.extraction.worker", "trafilatura", "resiliparse.extract.html2text", "w3lib.url", "pebble"]
+PRELOADED = [
+    "lcl_spiders.extraction.worker",
+    "lcl_spiders.extraction.extract",
+    "trafilatura",
+    "resiliparse.extract.html2text",
+    "w3lib.url",
+    "pebble",
+]
 
 _main_module = Lock()
 
@@ -69,18 +76,20 @@ def prepare_worker(memory_limit: int) -> None:
     _die_with_parent()
 
 
-def extract_batch(extract: Extract, time_limit: float, pages: Sequence[Page]) -> list[ExtractedPage | ExtractionError]:
+def extract_batch(time_limit: float, pages: Sequence[Page]) -> list[Outcome]:
     """Extract pages one after the other; a page that cannot be read is its error.
 
     A page that takes more than `time_limit` seconds ends the process with SIGALRM, whatever it is busy with.
     """
-    return [_extract(extract, time_limit, page) for page in pages]
+    return [_extract(time_limit, page) for page in pages]
 
 
-def _extract(extract: Extract, time_limit: float, page: Page) -> ExtractedPage | ExtractionError:
+def _extract(time_limit: float, page: Page) -> Outcome:
+    from lcl_spiders.extraction.extract import extract_page  # noqa: PLC0415 - the parent has no use for the extractors
+
     signal.setitimer(signal.ITIMER_REAL, time_limit)
     try:
-        return extract(*page)
+        return extract_page(*page)
     except ExtractionError as error:
         return error
     except MemoryError:

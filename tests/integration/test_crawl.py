@@ -45,7 +45,9 @@ async def last_job(connection: Connection) -> dict[str, Any]:
 
 
 async def paths(connection: Connection, site: LocalSite) -> set[str]:
-    return {url.removeprefix(f"http://{site.domain}") for (url,) in await rows(connection, "SELECT url FROM scraped_pages")}
+    return {
+        url.removeprefix(f"http://{site.domain}") for (url,) in await rows(connection, "SELECT url FROM scraped_pages")
+    }
 
 
 async def snapshot(connection: Connection) -> tuple[Any, Any]:

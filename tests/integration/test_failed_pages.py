@@ -7,6 +7,7 @@ import pytest
 
 from db import pages
 from db.connection import Connection
+from db.errors import IncompleteWrite
 from db.pages import Departure, Failure, SeenPage
 from tests.support.index import Index, digest, page
 from tests.support.postgres import rows, value
@@ -21,11 +22,6 @@ async def wait_of(connection: Connection) -> dt.timedelta:
 
 async def failed(connection: Connection) -> list[str]:
     return [url for (url,) in await rows(connection, "SELECT url FROM failed_pages ORDER BY url")]
-
-
-async def bury(index: Index, *departures: Departure) -> int:
-    async with pages.write(index.connection, index.source.domain, index.fence):
-        return await pages.bury(index.connection, index.source.id, JOB, departures)
 
 
 class TestFailures:
@@ -66,7 +62,8 @@ class TestFailures:
         assert await pages.due_failures(index.connection, index.source.id) == []
         for url, minutes in zip(urls, (-1, -30, 30, -5), strict=True):
             await index.connection.execute(
-                "UPDATE failed_pages SET next_retry_at = now() + %s WHERE url = %s", (dt.timedelta(minutes=minutes), url)
+                "UPDATE failed_pages SET next_retry_at = now() + %s WHERE url = %s",
+                (dt.timedelta(minutes=minutes), url),
             )
 
         assert await pages.due_failures(index.connection, index.source.id) == [urls[1], urls[3], urls[0]]
@@ -91,7 +88,7 @@ class TestFailures:
     async def test_a_write_that_fails_keeps_the_failure(self, index: Index) -> None:
         await index.fail(Failure(index.url("a"), "timeout", None, None))
 
-        with pytest.raises(pages.IncompleteWrite):
+        with pytest.raises(IncompleteWrite):
             await index.write(page(index.url("a"), "one", believed=["one"]))
 
         assert await failed(index.connection) == [index.url("a")]
@@ -101,7 +98,7 @@ class TestDepartures:
     async def test_a_buried_page_leaves_with_its_embeddings_alone(self, index: Index) -> None:
         await index.write(page(index.url("a"), "one"), page(index.url("b"), "two"))
 
-        assert await bury(index, Departure(index.url("a"), "http_404", 404)) == 1
+        assert await index.bury(JOB, Departure(index.url("a"), "http_404", 404)) == 1
 
         assert await rows(index.connection, "SELECT url FROM scraped_pages") == [(index.url("b"),)]
         assert await rows(index.connection, "SELECT content FROM page_embeddings") == [("two",)]
@@ -109,26 +106,26 @@ class TestDepartures:
     async def test_a_tombstone_remembers_what_was_there_and_why_it_went(self, index: Index) -> None:
         await index.write(page(index.url("a"), "one"))
 
-        await bury(index, Departure(index.url("a"), "noindex", None))
+        await index.bury(JOB, Departure(index.url("a"), "noindex", None))
 
         query = "SELECT url, reason, http_status, content_hash, job_id FROM page_tombstones"
         assert await rows(index.connection, query) == [(index.url("a"), "noindex", None, digest("one"), JOB)]
 
     async def test_what_was_never_indexed_leaves_no_tombstone(self, index: Index) -> None:
-        assert await bury(index, Departure(index.url("a"), "http_404", 404)) == 0
+        assert await index.bury(JOB, Departure(index.url("a"), "http_404", 404)) == 0
         assert await value(index.connection, "SELECT count(*) FROM page_tombstones") == 0
 
     async def test_burying_nothing_is_fine(self, index: Index) -> None:
-        assert await bury(index) == 0
+        assert await index.bury(JOB) == 0
 
     async def test_a_page_that_returns_loses_its_tombstone_and_may_go_again(self, index: Index) -> None:
         await index.write(page(index.url("a"), "one"))
-        await bury(index, Departure(index.url("a"), "http_404", 404))
+        await index.bury(JOB, Departure(index.url("a"), "http_404", 404))
 
         await index.write(page(index.url("a"), "two"))
         assert await value(index.connection, "SELECT count(*) FROM page_tombstones") == 0
 
-        await bury(index, Departure(index.url("a"), "http_410", 410))
+        await index.bury(JOB, Departure(index.url("a"), "http_410", 410))
         query = "SELECT reason, http_status, content_hash FROM page_tombstones"
         assert await rows(index.connection, query) == [("http_410", 410, digest("two"))]
 
@@ -139,6 +136,6 @@ class TestDepartures:
             ((await index.known(index.url("a"))).id, index.url("b")),
         )
 
-        await bury(index, Departure(index.url("a"), "http_404", 404))
+        await index.bury(JOB, Departure(index.url("a"), "http_404", 404))
 
         assert await rows(index.connection, "SELECT url, duplicate_of FROM scraped_pages") == [(index.url("b"), None)]

@@ -46,7 +46,8 @@ _CATALOG = {
     "types": f"""
         SELECT t.typname
         FROM pg_type AS t
-        WHERE t.typnamespace = 'public'::regnamespace AND t.typname !~ 'yoyo' AND t.typcategory <> 'A' AND {_OWN.format(oid="t.oid")}
+        WHERE t.typnamespace = 'public'::regnamespace AND t.typname !~ 'yoyo' AND t.typcategory <> 'A'
+          AND {_OWN.format(oid="t.oid")}
     """,
 }
 

@@ -23,7 +23,12 @@ class TestAdding:
 
         assert is_new
         assert (stored.slug, stored.start_url, stored.domain) == ("example-org", "https://example.org/", "example.org")
-        assert (stored.spider, stored.config, stored.enabled, stored.auto_disabled) == ("listing", {"a": 1}, True, False)
+        assert (stored.spider, stored.config, stored.enabled, stored.auto_disabled) == (
+            "listing",
+            {"a": 1},
+            True,
+            False,
+        )
         assert (stored.consecutive_failures, stored.backoff_level, stored.backoff_until) == (0, 0, None)
         assert (stored.confidence, stored.last_run_at, stored.last_success_at) == (None, None, None)
 

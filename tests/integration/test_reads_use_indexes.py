@@ -1,0 +1,232 @@
+"""A query that is meant to use an index does (A27). The planner is left as it is; the tables are large enough."""
+
+import datetime as dt
+
+import numpy as np
+import psycopg
+import pytest
+
+from db import indexes, models, pages, search, sources
+from db.connection import Connection, connect
+from db.models import Model
+from db.pages import SeenPage
+from db.sources import Source
+from tests.support.index import Index, digest, page
+from tests.support.postgres import plan, rows, value
+
+PAGES, CHUNKS, LARGE_DIMENSIONS = 1000, 2000, 8
+LONG_AGO, SOME_DAY = dt.datetime(2000, 1, 1, tzinfo=dt.UTC), dt.datetime(3000, 1, 1, tzinfo=dt.UTC)
+
+
+@pytest.fixture
+async def large(connection: Connection, source: Source) -> Model:
+    """The active model, of an index with two sources of 1,000 pages and 2,000 random vectors each."""
+    model = await models.ensure_active(
+        connection, provider="local", name="large", dimensions=LARGE_DIMENSIONS, chunker_version="1"
+    )
+    other, _ = await sources.add(connection, "https://other.org/")
+    await connection.execute("SELECT setseed(0.5)")
+    for each in (source, other):
+        await connection.execute(
+            """
+            INSERT INTO scraped_pages (source_id, url, content, content_hash, chunk_hashes)
+            SELECT %s, %s || n, repeat('text ', 40), sha256(n::text::bytea), '{}'
+            FROM generate_series(1, %s) AS n
+            """,
+            (each.id, each.start_url, PAGES),
+        )
+    await connection.execute(
+        """
+        INSERT INTO page_embeddings (page_id, source_id, model_id, language, chunk_hash, content, embedding)
+        SELECT p.id, p.source_id, %s, 'en', sha256((p.url || n)::bytea), 'word' || (p.id * 7 + n) %% 500,
+               ARRAY(SELECT random() + 0 * p.id * n FROM generate_series(1, %s))::vector
+        FROM scraped_pages AS p CROSS JOIN generate_series(1, %s) AS n
+        """,
+        (model.id, LARGE_DIMENSIONS, CHUNKS // PAGES),
+    )
+    await connection.execute("INSERT INTO indexed_languages VALUES ('en') ON CONFLICT DO NOTHING")
+    await connection.execute("ANALYZE")
+    return model
+
+
+async def plan_of(connection: Connection, name: str, **values: object) -> str:
+    return await plan(connection, pages._SQL[name], values)
+
+
+class TestPages:
+    async def test_known_pages_are_read_by_url(self, connection: Connection, source: Source, large: Model) -> None:
+        urls = [f"{source.start_url}{n}" for n in range(20)]
+
+        found = await plan_of(connection, "known_by_url", source_id=source.id, urls=urls)
+
+        assert "scraped_pages_source_id_url_key" in found
+        assert "Seq Scan" not in found
+
+    async def test_due_pages_are_read_in_the_order_of_the_index(
+        self, connection: Connection, source: Source, large: Model
+    ) -> None:
+        found = await plan_of(connection, "due", source_id=source.id, after="", seen_before=SOME_DAY, limit=100)
+
+        assert "Index Scan using scraped_pages_source_id_url_key" in found
+        assert "Sort" not in found
+
+    async def test_stored_pages_are_read_in_the_order_of_the_index(
+        self, connection: Connection, source: Source, large: Model
+    ) -> None:
+        found = await plan_of(connection, "stored", source_id=source.id, after="", seen_after=LONG_AGO, limit=100)
+
+        assert "Index Scan using scraped_pages_source_id_url_key" in found
+        assert "Sort" not in found
+
+    async def test_own_chunks_are_read_by_page(self, connection: Connection, source: Source, large: Model) -> None:
+        urls = [f"{source.start_url}{n}" for n in range(20)]
+
+        found = await plan_of(connection, "own_chunks", source_id=source.id, model_id=large.id, urls=urls)
+
+        assert "page_embeddings_page_id_model_id_chunk_hash_key" in found
+        assert "Seq Scan" not in found
+
+    async def test_reusable_vectors_are_read_by_hash(self, connection: Connection, large: Model) -> None:
+        hashes = [digest(f"{n}") for n in range(300)]
+
+        found = await plan_of(connection, "reusable_vectors", model_id=large.id, chunk_hashes=hashes)
+
+        assert "Index Scan using page_embeddings_chunk_idx" in found
+        assert "Seq Scan" not in found
+
+    async def test_a_plan_made_while_the_index_was_empty_is_not_kept(
+        self, connection: Connection, database_url: str, source: Source, model: Model
+    ) -> None:
+        """One prepared statement serves a first crawl from its first page to its last."""
+        async with connect(database_url) as writer:
+            index = await Index.opened(writer, source, model)
+            await index.write(page(index.url("0"), "one"))
+            await writer.execute("VACUUM ANALYZE")
+            for _ in range(12):
+                await pages.reusable_vectors(connection, model.id, [digest("x")])
+            written = [page(index.url(f"{n}"), *(f"{n}.{m}" for m in range(10))) for n in range(300)]
+            await index.write(*written)
+
+        (name,) = await rows(connection, "SELECT name FROM pg_prepared_statements WHERE statement ~ 'LATERAL'")
+        found = await plan(connection, f"EXECUTE {name[0]} ('{{x}}', {model.id})")
+        assert "Index Scan using page_embeddings_chunk_idx" in found
+
+    async def test_a_page_seen_again_is_a_hot_update(self, index: Index) -> None:
+        await index.write(*(page(index.url(f"{n}"), content="text " * 50) for n in range(200)))
+        await index.connection.execute("VACUUM scraped_pages")
+        some = [index.url(f"{n}") for n in range(0, 200, 20)]
+        known = await pages.known_by_url(index.connection, index.source.id, some)
+
+        await index.seen(*(SeenPage(each.id, each.url) for each in known.values()))
+
+        await index.connection.execute("SELECT pg_stat_force_next_flush()")
+        counts = "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'scraped_pages'"
+        assert await rows(index.connection, counts) == [(10, 10)]
+
+
+class TestSearchIndexes:
+    async def test_a_small_index_needs_none(self, connection: Connection, large: Model) -> None:
+        assert await indexes.ensure(connection, large, min_chunks=2 * CHUNKS + 1) == []
+
+    async def test_both_are_built_once(self, connection: Connection, large: Model) -> None:
+        assert await indexes.ensure(connection, large, min_chunks=2 * CHUNKS) == [
+            f"page_embeddings_vector_{large.id}_idx",
+            f"page_embeddings_text_{large.id}_idx",
+        ]
+        assert await indexes.ensure(connection, large, min_chunks=1) == []
+
+    async def test_building_leaves_the_session_as_it_was(self, connection: Connection, large: Model) -> None:
+        query = "SELECT name, setting FROM pg_settings ORDER BY name"
+        before = await rows(connection, query)
+
+        await indexes.ensure(connection, large, min_chunks=1)
+
+        assert await rows(connection, query) == before
+        assert await value(connection, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == 0
+
+    async def test_search_uses_both(self, connection: Connection, large: Model) -> None:
+        await indexes.ensure(connection, large, min_chunks=1)
+        query = np.full(LARGE_DIMENSIONS, 0.5, np.float32)
+
+        hits = await search.search_pages(connection, "word7", query)
+
+        await connection.execute("SELECT pg_stat_force_next_flush()")
+        names = "SELECT indexrelname FROM pg_stat_user_indexes WHERE idx_scan > 0 AND relname = 'page_embeddings'"
+        used = {name for (name,) in await rows(connection, names)}
+        assert len(hits) == 10
+        assert {f"page_embeddings_vector_{large.id}_idx", f"page_embeddings_text_{large.id}_idx"} <= used
+
+    async def test_search_within_a_source_finds_as_much_as_an_exact_one(
+        self, connection: Connection, source: Source, large: Model
+    ) -> None:
+        query = np.full(LARGE_DIMENSIONS, 0.5, np.float32)
+        exact = await search.search_pages(connection, None, query, source_id=source.id)
+        await indexes.ensure(connection, large, min_chunks=1)
+
+        approximate = await search.search_pages(connection, None, query, source_id=source.id)
+
+        assert len({hit.url for hit in exact} & {hit.url for hit in approximate}) >= 9
+        assert {hit.source_id for hit in approximate} == {source.id}
+
+    async def test_an_index_left_invalid_is_built_again(
+        self, connection: Connection, large: Model, database_url: str
+    ) -> None:
+        await indexes.ensure(connection, large, min_chunks=1)
+        name = f"page_embeddings_text_{large.id}_idx"
+        await connection.execute("UPDATE pg_index SET indisvalid = false WHERE indexrelid = %s::regclass", (name,))
+
+        assert await indexes.ensure(connection, large, min_chunks=1) == [name]
+        assert await value(connection, "SELECT indisvalid FROM pg_index WHERE indexrelid = %s::regclass", name)
+
+    async def test_of_two_builders_one_returns_at_once(
+        self, connection: Connection, large: Model, database_url: str
+    ) -> None:
+        async with connect(database_url) as other:
+            await other.execute("SELECT pg_advisory_lock(%s)", (indexes._INDEX_LOCK,))
+            assert await indexes.ensure(connection, large, min_chunks=1) == []
+
+    async def test_a_build_that_fails_gives_its_lock_back(
+        self, connection: Connection, large: Model, database_url: str
+    ) -> None:
+        await connection.execute("SET lock_timeout = '20ms'")
+        async with connect(database_url) as other:
+            async with other.transaction():
+                await other.execute("LOCK TABLE page_embeddings IN SHARE MODE")
+                with pytest.raises(psycopg.errors.LockNotAvailable):
+                    await indexes.ensure(connection, large, min_chunks=1)
+            assert len(await indexes.ensure(other, large, min_chunks=1)) == 2
+
+    async def test_without_shared_memory_for_workers_one_process_builds(
+        self, connection: Connection, large: Model
+    ) -> None:
+        await connection.execute("""
+            CREATE FUNCTION no_shared_memory() RETURNS event_trigger LANGUAGE plpgsql AS $$
+            BEGIN
+                IF current_setting('max_parallel_maintenance_workers')::integer > 0 THEN
+                    RAISE 'could not resize shared memory segment' USING ERRCODE = 'disk_full';
+                END IF;
+            END $$;
+            CREATE EVENT TRIGGER no_shared_memory ON ddl_command_start
+            WHEN TAG IN ('CREATE INDEX') EXECUTE FUNCTION no_shared_memory();
+        """)
+
+        assert len(await indexes.ensure(connection, large, min_chunks=1)) == 2
+        assert await value(connection, "SHOW max_parallel_maintenance_workers") == "2"
+
+    @pytest.mark.parametrize(("dimensions", "kind"), [(2000, "vector(2000)"), (2001, "halfvec(2001)")])
+    async def test_more_than_2000_dimensions_are_indexed_as_halfvec(
+        self, connection: Connection, source: Source, dimensions: int, kind: str
+    ) -> None:
+        model = await models.ensure_active(
+            connection, provider="local", name="wide", dimensions=dimensions, chunker_version="1"
+        )
+        index = await Index.opened(connection, source, model)
+        wide = np.ones(dimensions, np.float32)
+        base = page(index.url("a"), "one")
+        one = pages.ChunkRow(digest("one"), None, "one", None, wide)
+        await index.write(pages.PageRow(**{f: getattr(base, f) for f in base.__slots__} | {"chunks": [one]}))
+
+        (vectors, _) = await indexes.ensure(connection, model, min_chunks=1)
+
+        assert kind in await value(connection, "SELECT pg_get_indexdef(%s::regclass)", vectors)
+        assert [hit.url for hit in await search.search_pages(connection, None, wide)] == [index.url("a")]
