@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from db.connection import Connection
     from db.models import Model
 
-MIN_CHUNKS = 20_000
+MIN_CHUNKS = 10_000
 HALFVEC_ABOVE = 2_000  # HNSW takes vectors of up to 2,000 dimensions, halfvec of up to 4,000 (pgvector's README)
 
 _INDEX_LOCK = 0x6C636C02

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from scrapy.utils.misc import load_object
 
+from db.indexes import MIN_CHUNKS
+
 if TYPE_CHECKING:
     from scrapy.settings import BaseSettings
 
@@ -26,7 +28,7 @@ DEFAULTS = {
     "LCL_CHUNK_SIZE": 1000,
     "LCL_RECRAWL_AFTER": 86_400,
     "LCL_MAX_FAILURE_SHARE": 0.5,
-    "LCL_INDEX_MIN_CHUNKS": 20_000,
+    "LCL_INDEX_MIN_CHUNKS": MIN_CHUNKS,
 }
 
 

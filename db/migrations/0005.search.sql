@@ -28,7 +28,8 @@ END;
 $$;
 
 -- The best chunk of each of the best pages. Model and dimension are literals in the inner statement, because a
--- partial index on an expression is only found that way. Either the query text or the embedding may be NULL.
+-- partial index on an expression is only found that way. Either the query text or the embedding may be NULL, and an
+-- empty one is not evaluated: comparing with nothing would still fetch every row's text.
 CREATE FUNCTION search_pages(
     p_query      text,
     p_embedding  vector,
@@ -81,6 +82,7 @@ BEGIN
                 SELECT e.id, e.search
                 FROM page_embeddings AS e
                 WHERE e.model_id = %2$s
+                  AND numnode($7) > 0
                   AND e.search @@ $7
                   AND ($4::uuid IS NULL OR e.source_id = $4)
                 LIMIT 1000
@@ -90,6 +92,7 @@ BEGIN
                 SELECT e.id, e.search
                 FROM page_embeddings AS e
                 WHERE e.model_id = %2$s
+                  AND numnode($8) > 0
                   AND e.search @@ $8
                   AND NOT e.search @@ $7
                   AND ($4::uuid IS NULL OR e.source_id = $4)
