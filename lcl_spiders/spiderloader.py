@@ -75,11 +75,15 @@ class SourceSpiderLoader:
         return self._code.find_by_request(request)
 
     def _slugs(self) -> builtins.list[str]:
+        address = database_address(self._settings)
+        if address.folder is not None and address.folder.exists() and address.resolve_running() is None:
+            _tell("the sources are not listed: the embedded database does not run. `scrapy sources list` starts it")
+            return []
         try:
             return [row["slug"] for row in self._select("SELECT slug FROM scraper_sources")]
         except psycopg.Error as error:
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            print(f"the sources are not listed, the database does not answer: {reason}", file=sys.stderr)  # noqa: T201
+            _tell(f"the sources are not listed, the database does not answer: {reason}")
             return []
 
     def _row(self, slug: str) -> dict[str, Any] | None:
@@ -101,3 +105,7 @@ class SourceSpiderLoader:
             conninfo(url), connect_timeout=CONNECT_TIMEOUT, autocommit=True, row_factory=dict_row
         ) as connection:
             return connection.execute(query, values).fetchall()
+
+
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr)  # noqa: T201 - `scrapy list` is read by programs on standard output

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from scrapy.utils.misc import load_object
+from scrapy.utils.spider import DefaultSpider
 
 from db.indexes import MIN_CHUNKS
 
 if TYPE_CHECKING:
+    from scrapy.crawler import Crawler
     from scrapy.settings import BaseSettings
 
 PIPELINES = {
@@ -38,6 +40,14 @@ class IndexAddon:
     A setting that the project does not give is taken from the environment under the same name.
     """
 
+    def __init__(self, crawler: Crawler | None = None) -> None:
+        self._crawler = crawler
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler) -> Self:
+        """Build for one crawl."""
+        return cls(crawler)
+
     @classmethod
     def update_pre_crawler_settings(cls, settings: BaseSettings) -> None:
         """Fill in the `LCL_` settings, for commands as well as for crawls."""
@@ -46,8 +56,9 @@ class IndexAddon:
             settings.set(name, value, priority="addon")
 
     def update_settings(self, settings: BaseSettings) -> None:
-        """Add the components, except under `scrapy check`, whose contracts run no pipelines."""
-        if os.environ.get("SCRAPY_CHECK"):
+        """Add the components, except under `scrapy check`, whose contracts run no pipelines, `fetch` and `shell`."""
+        is_no_source = self._crawler is not None and self._crawler.spidercls is DefaultSpider
+        if os.environ.get("SCRAPY_CHECK") or is_no_source:
             return
         for path, order in PIPELINES.items():
             settings.setdefault_in_component_priority_dict("ITEM_PIPELINES", load_object(path), order)
