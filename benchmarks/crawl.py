@@ -69,7 +69,7 @@ class Bench:
         self.site = site
         self.runs = runs
         self.folder = work / site.package
-        shutil.copytree(documents.folder_of(site), self.folder)
+        shutil.copytree(documents.folder_of(site), self.folder, ignore_dangling_symlinks=True)
         self.home = work / f"{site.package}-home"
         self.url = embedded.start(self.home / "postgres")
         schema.upgrade(self.url)
