@@ -125,7 +125,10 @@ async def open_connection(url: str, *, vectors: bool = False, **settings: str) -
 
 
 async def open_pool(url: str, *, size: int = 4) -> Pool:
-    """Open a pool of autocommit connections and wait for the first. Raises `DatabaseUnavailable`."""
+    """Open a pool of autocommit connections and wait for the first. Raises `DatabaseUnavailable`.
+
+    Whatever goes wrong, also a cancellation, leaves no pool and no connection behind.
+    """
     pool: Pool = AsyncConnectionPool(
         conninfo(url),
         kwargs={"autocommit": True},
@@ -137,9 +140,12 @@ async def open_pool(url: str, *, size: int = 4) -> Pool:
         timeout=POOL_TIMEOUT,
     )
     try:
-        await pool.open(wait=True, timeout=CONNECT_TIMEOUT * 2)
+        try:
+            await pool.open(wait=True, timeout=CONNECT_TIMEOUT * 2)
+        except BaseException:
+            await pool.close()
+            raise
     except psycopg.OperationalError as error:
-        await pool.close()
         msg = f"cannot reach the database ({describe(url)}): {one_line(error)}"
         raise DatabaseUnavailable(msg) from error
     return pool

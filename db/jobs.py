@@ -34,27 +34,30 @@ class Job:
 
 
 async def start(
-    connection: Connection, *, source_id: UUID, trigger: str, args: dict[str, Any], worker: str
-) -> tuple[UUID, dt.datetime]:
-    """Record a run that begins now, and return its id and the database's time."""
+    connection: Connection, job_id: UUID, *, source_id: UUID, trigger: str, args: dict[str, Any], worker: str
+) -> dt.datetime:
+    """Record a run that begins now, and return the database's time. Bears repetition: the id is the caller's."""
     cursor = await connection.execute(
         """
-        INSERT INTO scrape_jobs (source_id, trigger, status, args, started_at, worker)
-        VALUES (%s, %s, 'running', %s, now(), %s)
-        RETURNING id, started_at
+        INSERT INTO scrape_jobs AS j (id, source_id, trigger, status, args, started_at, worker)
+        VALUES (%s, %s, %s, 'running', %s, now(), %s)
+        ON CONFLICT (id) DO UPDATE
+        SET worker = EXCLUDED.worker
+        RETURNING started_at
         """,
-        (source_id, trigger, Jsonb(args), worker),
+        (job_id, source_id, trigger, Jsonb(args), worker),
     )
     row = await cursor.fetchone()
     assert row is not None  # noqa: S101 - INSERT ... RETURNING always answers
-    return row[0], row[1]
+    started_at: dt.datetime = row[0]
+    return started_at
 
 
 async def finish(
     connection: Connection, job_id: UUID, *, status: str, reason: str, error: str | None, stats: dict[str, Any]
-) -> None:
-    """Record how a run ended. A job that is closed already keeps its first verdict."""
-    await connection.execute(
+) -> bool:
+    """Record how a run ended, and return False for a job that is closed already: it keeps its first verdict."""
+    cursor = await connection.execute(
         """
         UPDATE scrape_jobs
         SET status = %s, completed_at = now(), finish_reason = %s, error = %s, stats = %s
@@ -63,6 +66,7 @@ async def finish(
         """,
         (status, reason, error, Jsonb(stats), job_id),
     )
+    return cursor.rowcount == 1
 
 
 async def close_lost(connection: Connection, *, domain: str | None = None, keep: UUID | None = None) -> list[UUID]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pipelines.outcome import Outcome
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Mapping, Sequence
 
     from db.pages import KnownPage
@@ -33,6 +34,7 @@ class PageItem:
     http_status: int | None = None
     reason: str | None = None
     message: str | None = None
+    seen_at: dt.datetime | None = None
     known: KnownPage | None = field(default=None, repr=False)
     content_hash: bytes | None = field(default=None, repr=False)
     chunks: Sequence[Chunk] = field(default=(), repr=False)

@@ -7,7 +7,7 @@ under the same name.
 import os
 
 BOT_NAME = "lcl-spiders"
-USER_AGENT = os.environ.get("LCL_USER_AGENT", "LCL-Spiders/0.1 (+https://pypi.org/project/lcl-spiders/)")
+USER_AGENT = os.environ.get("LCL_USER_AGENT", "LCL-Spiders/0.1 (web indexer)")
 
 SPIDER_MODULES = ["lcl_spiders.spiders"]
 NEWSPIDER_MODULE = "lcl_spiders.spiders"
@@ -25,6 +25,12 @@ EXTENSIONS = {
 DOWNLOADER_MIDDLEWARES = {
     "scrapy.downloadermiddlewares.cookies.CookiesMiddleware": None,
     "scrapy.downloadermiddlewares.httpcache.HttpCacheMiddleware": None,
+    "scrapy.downloadermiddlewares.robotstxt.RobotsTxtMiddleware": None,
+    "lcl_spiders.downloadermiddlewares.typed.TypedRobotsTxtMiddleware": 100,
+    "scrapy.downloadermiddlewares.httpcompression.HttpCompressionMiddleware": None,
+    "lcl_spiders.downloadermiddlewares.typed.TypedHttpCompressionMiddleware": 590,
+    "scrapy.downloadermiddlewares.redirect.RedirectMiddleware": None,
+    "lcl_spiders.downloadermiddlewares.typed.TypedRedirectMiddleware": 600,
 }
 
 # Polite: robots.txt is obeyed, and AutoThrottle keeps to about two requests at a time per site.
@@ -39,8 +45,7 @@ AUTOTHROTTLE_MAX_DELAY = 30
 AUTOTHROTTLE_TARGET_CONCURRENCY = 2.0
 
 # Bounds of every crawl.
-CLOSESPIDER_PAGECOUNT = 0
-DEPTH_LIMIT = 30
+DEPTH_LIMIT = 0  # a source's max_depth is kept by the frontier, before a page counts as met
 DOWNLOAD_MAXSIZE = 10 * 1024 * 1024
 DOWNLOAD_WARNSIZE = 0
 DOWNLOAD_TIMEOUT = 30

@@ -54,7 +54,7 @@ class SourceConfig(BaseModel):
 
     def scrapy_settings(self) -> dict[str, Any]:
         """Return what these settings mean to Scrapy."""
-        settings: dict[str, Any] = {"DEPTH_LIMIT": self.max_depth}
+        settings: dict[str, Any] = {}
         if self.delay is not None:
             settings |= {"DOWNLOAD_DELAY": self.delay, "AUTOTHROTTLE_START_DELAY": self.delay}
         if self.concurrency is not None:

@@ -14,6 +14,7 @@ from psycopg.rows import dict_row
 from scrapy.spiderloader import SpiderLoader
 
 from db.connection import conninfo
+from db.errors import DatabaseUnavailable, one_line
 from lcl_spiders.base_spiders import KINDS
 from lcl_spiders.source_config import SourceConfig
 from pipelines.config import database_address
@@ -81,8 +82,8 @@ class SourceSpiderLoader:
             return []
         try:
             return [row["slug"] for row in self._select("SELECT slug FROM scraper_sources")]
-        except psycopg.Error as error:
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        except (psycopg.Error, DatabaseUnavailable) as error:
+            reason = one_line(error)
             _tell(f"the sources are not listed, the database does not answer: {reason}")
             return []
 

@@ -10,8 +10,12 @@ import re
 from bisect import bisect_right
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from semantic_text_splitter import MarkdownSplitter
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _VERSION = 1
 _HEADING = re.compile(r"^(#{1,6})[ \t]+(.+?)[ \t#]*$")
@@ -56,6 +60,11 @@ class Chunker:
             digest = hashlib.sha256(text.encode()).digest()
             chunks.append(Chunk(digest, text, paths[above] if above >= 0 else None))
         return chunks
+
+
+def distinct(chunks: Sequence[Chunk]) -> dict[bytes, Chunk]:
+    """Return the chunks by hash; of a text that stands twice, the first."""
+    return {chunk.hash: chunk for chunk in reversed(chunks)}
 
 
 def _heading_paths(markdown: str) -> tuple[list[int], list[str]]:

@@ -46,12 +46,12 @@ class Config:
             embedding_provider=provider,
             embedding_model=settings.get("LCL_EMBEDDING_MODEL") or None,
             embedding_dimensions=_number(settings, "LCL_EMBEDDING_DIMENSIONS", None, 1, 4000),
-            embedding_batch_size=_required(settings, "LCL_EMBEDDING_BATCH_SIZE", 1, 2048),
-            embedding_timeout=float(_required(settings, "LCL_EMBEDDING_TIMEOUT", 1, 600)),
-            chunk_size=_required(settings, "LCL_CHUNK_SIZE", 100, 20_000),
-            recrawl_after=float(_required(settings, "LCL_RECRAWL_AFTER", 0, 10**9)),
+            embedding_batch_size=whole_number(settings, "LCL_EMBEDDING_BATCH_SIZE", 1, 2048),
+            embedding_timeout=float(whole_number(settings, "LCL_EMBEDDING_TIMEOUT", 1, 600)),
+            chunk_size=whole_number(settings, "LCL_CHUNK_SIZE", 100, 20_000),
+            recrawl_after=float(whole_number(settings, "LCL_RECRAWL_AFTER", 0, 10**9)),
             max_failure_share=_share(settings, "LCL_MAX_FAILURE_SHARE"),
-            index_min_chunks=_required(settings, "LCL_INDEX_MIN_CHUNKS", 1, 10**9),
+            index_min_chunks=whole_number(settings, "LCL_INDEX_MIN_CHUNKS", 1, 10**9),
         )
 
 
@@ -60,16 +60,22 @@ def database_address(settings: BaseSettings) -> Address:
 
     The folder is `LCL_HOME/postgres`, by default `.lcl/postgres` beside `scrapy.cfg`; None from an egg.
     """
-    url = settings.get("LCL_DATABASE_URL") or os.environ.get("DATABASE_URL") or None
+    url = _given(settings, "LCL_DATABASE_URL") or os.environ.get("DATABASE_URL") or None
     if url is not None:
         return Address(url=str(url), folder=None)
-    if home := settings.get("LCL_HOME"):
+    if home := _given(settings, "LCL_HOME"):
         return Address(url=None, folder=Path(str(home)).expanduser().absolute() / "postgres")
     project = closest_scrapy_cfg()
     return Address(url=None, folder=Path(project).parent / ".lcl" / "postgres" if project else None)
 
 
-def _required(settings: BaseSettings, name: str, low: int, high: int) -> int:
+def _given(settings: BaseSettings, name: str) -> str | None:
+    # `scrapy list` loads no add-on, which would have put the environment into the settings.
+    return settings.get(name) or os.environ.get(name) or None
+
+
+def whole_number(settings: BaseSettings, name: str, low: int, high: int) -> int:
+    """Return a setting that must be a whole number in a range. Raises `ValueError` that says so."""
     value = _number(settings, name, None, low, high)
     if value is None:
         msg = f"{name} is not set: give a whole number from {low} to {high}"

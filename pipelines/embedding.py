@@ -1,33 +1,34 @@
-"""Fourth pipeline: vectors for the chunks that the index does not have yet, in micro-batches across pages."""
+"""Fourth pipeline: vectors for the chunks that a page does not have yet, in micro-batches across pages."""
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-from cachetools import LRUCache
 from itemadapter import ItemAdapter
 from scrapy.exceptions import DropItem
 
 from db import pages
 from db.errors import DatabaseProblem
 from pipelines.batching import Batcher
+from pipelines.chunker import distinct
 from pipelines.outcome import Outcome
-from pipelines.providers import ProviderError, ProviderRefused, checked
+from pipelines.providers import ProviderError, ProviderRefused, ProviderUnavailable
 from pipelines.run import Run
+from pipelines.vectors import VectorSource
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from scrapy.crawler import Crawler
 
-    from db.pages import Embedding
     from pipelines.chunker import Chunk
+    from pipelines.vectors import Vector
 
-    Vectors = Mapping[bytes, tuple[Embedding, int | None]]
+    Vectors = Mapping[bytes, Vector]
 
 LINGER = 0.1
-CACHED_VECTORS = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +39,11 @@ class _Page:
 
 
 class EmbeddingPipeline:
-    """Asks the page, then this run's cache, then the database, and only then the provider (C2)."""
+    """Keeps the chunks that a page has, and gets vectors for the others."""
 
     def __init__(self, run: Run) -> None:
         self._run = run
-        self._recent: LRUCache[bytes, tuple[Embedding, int | None]] = LRUCache(CACHED_VECTORS)
+        self._vectors = VectorSource(run)
         size = run.config.embedding_batch_size
         self._batcher: Batcher[_Page, Vectors | ProviderRefused] = Batcher(
             self._embed_batch, max_items=size, max_weight=size, linger=LINGER, concurrency=2
@@ -58,22 +59,21 @@ class EmbeddingPipeline:
         page = ItemAdapter(item)
         if page["outcome"] != Outcome.PRESENT:
             return item
-        distinct = {chunk.hash: chunk for chunk in reversed(page["chunks"])}
-        self._run.count("chunks/total", len(distinct))
-        if not distinct:
+        chunks = distinct(page["chunks"])
+        if not chunks:
             page["vectors"] = {}
             return item
-        member = _Page(page["url"], page["known"] is None, distinct)
         try:
-            answer = await self._batcher.submit(member, weight=len(distinct))
+            answer = await self._batcher.submit(_Page(page["url"], page["known"] is None, chunks), weight=len(chunks))
         except ProviderError as error:
             raise self._end_run("provider_unavailable", page["url"], error) from error
         except DatabaseProblem as error:
             raise self._end_run(error.reason, page["url"], error) from error
         if isinstance(answer, ProviderRefused):
-            page["outcome"], page["reason"], page["message"] = Outcome.FAILED, "embedding_refused", str(answer)
+            page["outcome"], page["reason"], page["message"] = Outcome.FAILED, answer.kind, str(answer)
         else:
             page["vectors"] = answer
+            self._run.count("chunks/total", len(chunks))
         return item
 
     def _end_run(self, reason: str, url: str, error: Exception) -> DropItem:
@@ -85,55 +85,54 @@ class EmbeddingPipeline:
         await self._batcher.close()
 
     async def _embed_batch(self, batch: Sequence[_Page]) -> list[Vectors | ProviderRefused]:
+        if self._run.stop_reason is not None:
+            msg = "the run is stopping"
+            raise ProviderUnavailable(msg)
         try:
-            return list(await self._vectors(batch))
+            return list(await self._vectors_of(batch))
         except ProviderRefused as error:
             if len(batch) == 1:
                 return [error]
         return [answer for page in batch for answer in await self._embed_batch([page])]
 
-    async def _vectors(self, batch: Sequence[_Page]) -> list[Vectors]:
+    async def _vectors_of(self, batch: Sequence[_Page]) -> list[Vectors]:
         own = await self._own_chunks(batch)
         lacking = [
             {digest: chunk.text for digest, chunk in page.chunks.items() if digest not in own.get(page.url, ())}
             for page in batch
         ]
         texts = {digest: text for page in lacking for digest, text in page.items()}
-        found = await self._reuse(list(texts))
-        await self._embed({digest: text for digest, text in texts.items() if digest not in found}, found)
-        self._run.count("chunks/kept", sum(len(page.chunks) for page in batch) - sum(map(len, lacking)))
+        found, embedded = await self._vectors.get(texts)
+        self._count(batch, own, lacking, found, embedded)
         return [{digest: found[digest] for digest in page} for page in lacking]
 
-    async def _own_chunks(self, batch: Sequence[_Page]) -> dict[str, set[bytes]]:
-        known = [page.url for page in batch if not page.is_new]
-        if not known or self._run.arguments.reembed:
-            return {}
+    async def _own_chunks(self, batch: Sequence[_Page]) -> dict[str, dict[bytes, int | None]]:
         run = self._run
+        known = [page.url for page in batch if not page.is_new]
+        if not known or run.arguments.reembed:
+            return {}
         return await run.runtime.use_connection(
             lambda connection: pages.own_chunks(connection, run.source.id, run.model.id, known)
         )
 
-    async def _reuse(self, digests: Sequence[bytes]) -> dict[bytes, tuple[Embedding, int | None]]:
-        found = {digest: self._recent[digest] for digest in digests if digest in self._recent}
-        unseen = [digest for digest in digests if digest not in found]
-        if unseen and not self._run.arguments.reembed:
-            run = self._run
-            found |= await run.runtime.use_connection(
-                lambda connection: pages.reusable_vectors(connection, run.model.id, unseen)
-            )
-        self._run.count("chunks/reused", len(found))
-        self._run.count("tokens/saved", sum(count or 0 for _, count in found.values()))
-        return found
-
-    async def _embed(self, texts: Mapping[bytes, str], found: dict[bytes, tuple[Embedding, int | None]]) -> None:
-        digests = list(texts)
-        size = self._run.config.embedding_batch_size
-        for at in range(0, len(digests), size):
-            part = digests[at : at + size]
-            sent = [texts[digest] for digest in part]
-            answer = checked(await self._run.runtime.provider.embed(sent), sent, self._run.model.dimensions)
-            counts: Sequence[int | None] = answer.token_counts or [None] * len(part)
-            for digest, vector, count in zip(part, answer.vectors, counts, strict=True):
-                found[digest] = self._recent[digest] = (vector, count)
-            self._run.count("chunks/embedded", len(part))
-            self._run.count("tokens/embedded", answer.total_tokens)
+    def _count(
+        self,
+        batch: Sequence[_Page],
+        own: Mapping[str, Mapping[bytes, int | None]],
+        lacking: Sequence[Mapping[bytes, str]],
+        found: Vectors,
+        embedded: set[bytes],
+    ) -> None:
+        """Count what was saved: a chunk is kept, or reused, or was embedded for exactly one of the pages."""
+        kept = [
+            (page.url, digest)
+            for page, lacks in zip(batch, lacking, strict=True)
+            for digest in page.chunks
+            if digest not in lacks
+        ]
+        lacked = Counter(digest for page in lacking for digest in page)
+        reused = list((lacked - Counter(embedded)).elements())
+        self._run.count("chunks/kept", len(kept))
+        self._run.count("chunks/reused", len(reused))
+        saved = [own[url][digest] for url, digest in kept] + [found[digest][1] for digest in reused]
+        self._run.count("tokens/saved", sum(count or 0 for count in saved))

@@ -9,6 +9,7 @@ An item of any class will do, as long as ItemAdapter can read and set these fiel
 | `title`, `language`, `content` | spider | of a present page; `content` is Markdown, the others None when unknown |
 | `body_hash`, `etag`, `last_modified`, `outlinks`, `structured` | spider | of a page that was downloaded |
 | `http_status`, `reason`, `message` | spider, pipelines | why a page is gone, unknown or failed |
+| `seen_at` | spider | when the page was last seen, of one that comes from the index; None: now |
 | `known` | spider, unchanged | the page's `KnownPage`, None for one that is new |
 | `content_hash` | unchanged | sha256 of the normalised title and content |
 | `chunks` | chunking | the page's chunks in order |

@@ -31,6 +31,24 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+LEDGER = (
+    "pages/new",
+    "pages/changed",
+    "pages/unchanged",
+    "pages/not_modified",
+    "pages/gone",
+    "pages/unknown",
+    "pages/failed",
+    "pages/duplicate",
+    "pages/skipped_recent",
+    "pages/skipped_lastmod",
+    "chunks/total",
+    "chunks/reused",
+    "chunks/embedded",
+    "tokens/embedded",
+    "tokens/saved",
+    "requests/sent",
+)
 RECRAWL_SLACK = 0.9  # a page checked at 02:07 is due at 02:00 the next day
 LOOKUP_LINGER = 0.005
 
@@ -52,6 +70,7 @@ class Run:
         self.stop_reason: str | None = None
         self.stop_message: str | None = None
         self.start_failure: str | None = None
+        self.is_complete = False
         self._crawler = crawler
         self._closing: asyncio.Task[None] | None = None
         self._lookups: Batcher[str, KnownPage | None] = Batcher(
@@ -81,9 +100,16 @@ class Run:
             self._stats.inc_value(f"lcl/{name}", by)
 
     def counters(self) -> dict[str, int]:
-        """Return every counter of this run, without the prefix; `bytes/downloaded` are those on the wire."""
-        counters = {name[4:]: value for name, value in self._stats.get_stats().items() if name.startswith("lcl/")}
-        return {**counters, "bytes/downloaded": self._stats.get_value("downloader/response_bytes", 0)}
+        """Return every counter of this run, without the prefix; `bytes/downloaded` are those on the wire.
+
+        Those of the ledger are there also when nothing was counted, so that a query meets no gap.
+        """
+        counted = {name[4:]: value for name, value in self._stats.get_stats().items() if name.startswith("lcl/")}
+        return {
+            **dict.fromkeys(LEDGER, 0),
+            **counted,
+            "bytes/downloaded": self._stats.get_value("downloader/response_bytes", 0),
+        }
 
     def counter(self, name: str) -> int:
         """Return one counter, 0 when nothing was counted."""

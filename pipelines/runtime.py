@@ -38,6 +38,7 @@ R = TypeVar("R")
 
 TRANSIENT = (psycopg.OperationalError, PoolTimeout)
 PERMANENT = (psycopg.errors.ProgramLimitExceeded,)
+HOPELESS = (psycopg.errors.ReadOnlySqlTransaction, psycopg.errors.InsufficientPrivilege)
 ATTEMPTS = 6
 GIVE_UP_AFTER = 20  # seconds
 
@@ -91,6 +92,9 @@ class Runtime:
                     return result
         except PERMANENT:
             raise
+        except HOPELESS as error:
+            msg = f"the database does not let this user write: {one_line(error)}"
+            raise DatabaseUnavailable(msg) from error
         except TRANSIENT as error:
             self._given_up = True
             msg = f"the database does not answer: {one_line(error)}"

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from scrapy.crawler import Crawler
 
 
+REEMBED = "reembed"  # why a page with unchanged content is present all the same
+
+
 class UnchangedPipeline:
     """Compares a downloaded page's content hash with the stored one."""
 
@@ -35,8 +38,11 @@ class UnchangedPipeline:
         if page["known"] is None:
             page["known"] = await self._run.known(page["url"])
         known = page["known"]
-        if known is not None and known.content_hash == page["content_hash"] and not self._run.arguments.reembed:
-            page["outcome"] = Outcome.UNCHANGED
+        if known is not None and known.content_hash == page["content_hash"]:
+            if self._run.arguments.reembed:
+                page["reason"] = REEMBED
+            else:
+                page["outcome"] = Outcome.UNCHANGED
         return item
 
 

@@ -14,12 +14,14 @@ import psycopg
 from itemadapter import ItemAdapter
 from scrapy.exceptions import DropItem
 
-from db import pages
+from db import page_writes, pages
 from db.errors import DatabaseProblem, FenceLost, IncompleteWrite, one_line
-from db.pages import ChunkRow, Departure, Failure, PageRow, SeenPage, Validators
+from db.page_writes import ChunkRow, Departure, Failure, PageRow, SeenPage, Validators
 from pipelines.batching import Batcher
+from pipelines.chunker import distinct
 from pipelines.outcome import Outcome
 from pipelines.run import Run
+from pipelines.unchanged import REEMBED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,6 +38,7 @@ MAX_PAGES = 64
 MAX_BYTES = 4_000_000
 LINGER = 0.1
 GUARD_SHARE, GUARD_LEAST = 0.5, 10
+MOVED = "redirect"  # a page that is there under another URL is no loss
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +90,10 @@ class UpsertPipeline:
         await self._batcher.close()
         if not self._departures:
             return
+        if not self._run.is_complete or self._run.stop_reason is not None:
+            # A run that was cut short has not seen enough to tell a site that shrinks from one that is ill.
+            self._run.count("pages/left_unjudged", len(self._departures))
+            return
         try:
             await self._run.runtime.use_connection(self._bury)
         except FenceLost as error:
@@ -96,7 +103,8 @@ class UpsertPipeline:
 
     def _count(self, page: ItemAdapter, outcome: Outcome) -> None:
         if outcome is Outcome.PRESENT:
-            self._run.count("pages/new" if page["known"] is None else "pages/changed")
+            kind = "new" if page["known"] is None else "reembedded" if page["reason"] == REEMBED else "changed"
+            self._run.count(f"pages/{kind}")
             if not page["chunks"]:
                 self._run.count("pages/empty")
         else:
@@ -120,13 +128,13 @@ class UpsertPipeline:
         run = self._run
 
         async def transaction(connection: Connection) -> None:
-            async with pages.write(connection, run.source.domain, run.fence):
+            async with page_writes.write(connection, run.source.domain, run.fence):
                 if present := [write for write in batch if isinstance(write, PageRow)]:
-                    await pages.replace_pages(connection, run.source.id, run.model.id, present)
+                    await page_writes.replace_pages(connection, run.source.id, run.model.id, present)
                 if seen := [write for write in batch if isinstance(write, SeenPage)]:
-                    await pages.mark_seen(connection, run.source.id, seen)
+                    await page_writes.mark_seen(connection, run.source.id, seen)
                 if failed := [write for write in batch if isinstance(write, Failure)]:
-                    await pages.record_failures(connection, run.source.id, failed)
+                    await page_writes.record_failures(connection, run.source.id, failed)
 
         await run.runtime.use_connection(transaction)
 
@@ -137,18 +145,19 @@ class UpsertPipeline:
         indexed = await pages.known_by_url(connection, run.source.id, urls)
         total = await pages.count_known(connection, run.source.id)
         gone = [departure for departure in self._departures if departure.url in indexed]
-        too_many = len(gone) >= GUARD_LEAST and len(gone) > total * GUARD_SHARE
+        lost = sum(departure.reason != MOVED for departure in gone)
+        too_many = lost >= GUARD_LEAST and lost > total * GUARD_SHARE
         if too_many and not run.arguments.allow_mass_delete:
-            run.count("pages/kept_by_guard", len(gone))
+            run.count("pages/kept_by_guard", lost)
             run.stop(
                 "mass_delete_refused",
-                f"{len(gone)} of {total} pages look gone, so none was deleted. If the site really dropped them, "
+                f"{lost} of {total} pages look gone, so none was deleted. If the site really dropped them, "
                 f"run `scrapy crawl {run.source.slug} -a allow_mass_delete=true`.",
             )
             return
-        async with pages.write(connection, run.source.domain, run.fence):
-            buried = await pages.bury(connection, run.source.id, run.job_id, gone)
-            await pages.clear_failures(connection, run.source.id, urls)
+        async with page_writes.write(connection, run.source.domain, run.fence):
+            buried = await page_writes.bury(connection, run.source.id, run.job_id, gone)
+            await page_writes.clear_failures(connection, run.source.id, urls)
         run.count("pages/gone", buried)
 
 
@@ -167,6 +176,7 @@ def _as_write(page: ItemAdapter, outcome: Outcome) -> Write:
             structured=page["structured"],
             manifest=[chunk.hash for chunk in page["chunks"]],
             chunks=_chunk_rows(page),
+            seen_at=page.get("seen_at"),
         )
     if outcome is Outcome.UNCHANGED:
         return _as_seen(page)
@@ -174,9 +184,8 @@ def _as_write(page: ItemAdapter, outcome: Outcome) -> Write:
 
 
 def _chunk_rows(page: ItemAdapter) -> list[ChunkRow]:
-    distinct = {chunk.hash: chunk for chunk in reversed(page["chunks"])}
     rows = []
-    for chunk in distinct.values():
+    for chunk in distinct(page["chunks"]).values():
         vector, tokens = page["vectors"].get(chunk.hash, (None, None))
         rows.append(ChunkRow(chunk.hash, chunk.heading, chunk.text, tokens, vector))
     return rows

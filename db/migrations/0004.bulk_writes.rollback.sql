@@ -4,7 +4,7 @@ DROP FUNCTION bulk_insert_embeddings(
 
 DROP FUNCTION bulk_upsert_scraped_pages(
     uuid, text[], text[], text[], text[], bytea[], bytea[], text[], text[], text[], integer[], bytea[], integer[],
-    jsonb[]
+    jsonb[], timestamptz[]
 );
 
 DROP TABLE indexed_languages;

@@ -1,3 +1,3 @@
 DROP FUNCTION search_pages(text, vector, integer, uuid, integer, integer);
 
-DROP FUNCTION lcl_text_query(text, boolean);
+DROP FUNCTION lcl_text_queries(text);

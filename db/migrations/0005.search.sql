@@ -1,35 +1,52 @@
 -- Hybrid search: vectors and full text, fused by reciprocal rank (Cormack, Clarke and Buettcher, SIGIR 2009).
 -- depends: 0004.bulk_writes
 
--- A query stemmed for each language that was indexed, ORed: with AND between its words, or with OR. Of a very long
--- query only the beginning is read: a tsquery is a tree, and a deep one exhausts the stack.
-CREATE FUNCTION lcl_text_query(p_query text, p_any_word boolean)
-RETURNS tsquery
+-- What a query asks of a text, stemmed for each language that was indexed and ORed over them: all of it, or any word of
+-- it. `-word` and `-"a phrase"` exclude a text in whatever language they match, so that they are cut out before the
+-- rest is stemmed; a dash that stands alone is punctuation. Without a word that is wanted, neither query has a node.
+-- Of a very long query only the beginning is read: a tsquery is a tree, and a deep one exhausts the stack.
+CREATE FUNCTION lcl_text_queries(p_query text, OUT all_of_it tsquery, OUT any_word tsquery, OUT excluded tsquery)
 LANGUAGE plpgsql
 STABLE
 AS $$
 DECLARE
-    config  regconfig;
-    part    tsquery;
-    whole   tsquery := '';
+    config   regconfig;
+    wanted   text;
+    unwanted text;
 BEGIN
+    SELECT
+        coalesce(string_agg(t.term, ' ' ORDER BY t.position) FILTER (WHERE NOT t.negated), ''),
+        coalesce(string_agg('"' || trim('"' FROM t.term) || '"', ' OR ') FILTER (WHERE t.negated), '')
+    INTO wanted, unwanted
+    FROM (
+        SELECT m.parts[1] ~ '-' AS negated, m.parts[2] AS term, m.position
+        FROM regexp_matches(left(p_query, 1000), '([-()|&!]*)("[^"]*"?|[^\s"]+)', 'g')
+            WITH ORDINALITY AS m (parts, position)
+    ) AS t
+    WHERE t.term !~ '^[-()|&!]+$';
+    all_of_it := '';
+    any_word := '';
+    excluded := '';
     FOR config IN
         SELECT DISTINCT lcl_text_config(l.language)
         FROM (SELECT i.language FROM indexed_languages AS i UNION ALL SELECT NULL) AS l
     LOOP
-        part := CASE
-            WHEN p_any_word THEN replace(plainto_tsquery(config, left(p_query, 1000))::text, ' & ', ' | ')::tsquery
-            ELSE websearch_to_tsquery(config, left(p_query, 1000))
-        END;
-        whole := whole || part;
+        all_of_it := all_of_it || websearch_to_tsquery(config, wanted);
+        any_word := any_word || replace(plainto_tsquery(config, wanted)::text, ' & ', ' | ')::tsquery;
+        excluded := excluded || websearch_to_tsquery(config, unwanted);
     END LOOP;
-    RETURN whole;
+    IF numnode(excluded) > 0 AND numnode(any_word) > 0 THEN
+        all_of_it := all_of_it && !! excluded;
+        any_word := any_word && !! excluded;
+    END IF;
 END;
 $$;
 
 -- The best chunk of each of the best pages. Model and dimension are literals in the inner statement, because a
 -- partial index on an expression is only found that way. Either the query text or the embedding may be NULL, and an
--- empty one is not evaluated: comparing with nothing would still fetch every row's text.
+-- empty one is not evaluated: comparing with nothing would still fetch every row's text. What the query
+-- excludes is dropped from the candidates, not from the scan for the nearest, for the same reason; the LIMIT 1 keeps
+-- the planner from turning their look-up into a scan that evaluates it for the whole table.
 CREATE FUNCTION search_pages(
     p_query      text,
     p_embedding  vector,
@@ -57,11 +74,13 @@ SET hnsw.ef_search = 100
 AS $$
 DECLARE
     model embedding_models;
+    text  record;
 BEGIN
     SELECT m.* INTO model FROM embedding_models AS m WHERE m.state = 'active';
     IF NOT FOUND THEN
         RETURN;
     END IF;
+    text := lcl_text_queries(coalesce(p_query, ''));
     RETURN QUERY EXECUTE format(
         $query$
         WITH nearest AS MATERIALIZED (
@@ -119,7 +138,9 @@ BEGIN
         best AS (
             SELECT DISTINCT ON (e.page_id) e.page_id, e.heading, e.content, f.score, f.vector_rank, f.text_rank
             FROM fused AS f
-            JOIN page_embeddings AS e USING (id)
+            CROSS JOIN LATERAL (SELECT c.* FROM page_embeddings AS c WHERE c.id = f.id LIMIT 1) AS e
+            WHERE numnode($9) = 0
+               OR NOT e.search @@ $9
             ORDER BY e.page_id, f.score DESC, e.id
         )
         SELECT
@@ -135,6 +156,6 @@ BEGIN
     )
     USING
         p_query, p_embedding, p_limit, p_source_id, p_candidates, p_rrf_k,
-        lcl_text_query(coalesce(p_query, ''), false), lcl_text_query(coalesce(p_query, ''), true);
+        text.all_of_it, text.any_word, text.excluded;
 END;
 $$;

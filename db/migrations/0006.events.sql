@@ -28,3 +28,6 @@ CREATE TABLE events (
     first_seen_at timestamptz NOT NULL DEFAULT now(),
     last_seen_at  timestamptz NOT NULL DEFAULT now()
 );
+
+-- Each DELETE of a page looks for its events.
+CREATE INDEX events_page_idx ON events (page_id);

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -18,18 +19,20 @@ _SKIPPED = tuple(f".{extension}" for extension in IGNORED_EXTENSIONS if extensio
 
 
 class Frontier:
-    """Decides by URL alone, and remembers what it gave out.
+    """Decides by URL and depth alone, and remembers what it gave out.
 
-    `url` is always canonical. Nothing is given out any more once `max_pages` URLs were.
+    `url` is always canonical. At most `max_pages` URLs are given out; as many more wait in case one of those turns
+    out to be forbidden.
     """
 
     def __init__(self, domain: str, config: SourceConfig, max_pages: int | None = None) -> None:
         self._prefixes = (f"http://{domain}/", f"https://{domain}/")
         self._allow = [re.compile(pattern) for pattern in config.allow]
         self._deny = [re.compile(pattern) for pattern in config.deny]
-        self._limit = min(max_pages or config.max_pages, config.max_pages)
+        self._max_depth = config.max_depth
+        self._left = min(max_pages or config.max_pages, config.max_pages)
         self._met: set[str] = set()
-        self._left = self._limit
+        self._waiting: deque[tuple[str, int]] = deque(maxlen=self._left)
 
     @property
     def is_exhausted(self) -> bool:
@@ -46,8 +49,10 @@ class Frontier:
             return False
         return not urlsplit(url).path.lower().endswith(_SKIPPED)
 
-    def unmet(self, urls: Iterable[str]) -> list[str]:
-        """Return those in scope that were not met before, without marking them."""
+    def unmet(self, urls: Iterable[str], depth: int = 0) -> list[str]:
+        """Return those in scope that were not met before, without marking them; none when they are too deep."""
+        if depth > self._max_depth:
+            return []
         return [url for url in urls if url not in self._met and self.is_in_scope(url)]
 
     def meet(self, url: str) -> bool:
@@ -57,10 +62,22 @@ class Frontier:
         self._met.add(url)
         return True
 
-    def take(self, url: str) -> bool:
+    def take(self, url: str, depth: int = 0) -> bool:
         """Mark a URL as met and return whether it should be asked for: it is new and the limit has room."""
-        if url in self._met or self.is_exhausted:
+        if url in self._met:
+            return False
+        if self.is_exhausted:
+            self._waiting.append((url, depth))
             return False
         self._met.add(url)
         self._left -= 1
         return True
+
+    def give_back(self) -> tuple[str, int] | None:
+        """Free the place of a URL that may not be asked for, and return one that waits, with its depth."""
+        self._left += 1
+        while self._waiting:
+            url, depth = self._waiting.popleft()
+            if url not in self._met:
+                return url, depth
+        return None

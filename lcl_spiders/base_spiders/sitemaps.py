@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin
@@ -19,6 +21,7 @@ MAX_BYTES = 50 * 1024 * 1024  # sitemaps.org: at most 50 MB uncompressed and 50,
 MAX_ENTRIES = 50_000
 MAX_ROBOTS = 500 * 1024  # RFC 9309 section 2.5: at least this much must be read
 _GZIP_MAGIC = b"\x1f\x8b"
+_XML_DECLARATION = re.compile(r"\s*<\?xml\b[^>]*\?>")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,24 +38,29 @@ class BadSitemap(ValueError):
 
 def named_in_robots(robots_txt: bytes, base_url: str) -> list[str]:
     """Return the canonical URLs of the sitemaps that a robots.txt names; malformed ones are left out."""
-    lines = robots_txt[:MAX_ROBOTS].decode("utf-8", "replace").splitlines()
-    fields = (line.partition(":") for line in lines)
-    named = (value for field, _, value in fields if field.strip().lower() == "sitemap")
+    lines = robots_txt[:MAX_ROBOTS].decode("utf-8-sig", "replace").splitlines()
+    fields = (line.partition("#")[0].partition(":") for line in lines)
+    named = (value for field, _, value in fields if field.strip().lower() == "sitemap" and value.strip())
     return [url for value in named if (url := _canonical(value, base_url))]
 
 
 def parse(body: bytes) -> tuple[bool, list[Entry]]:
     """Return whether a body is a sitemap index, and its entries. Malformed entries are left out one by one.
 
-    Takes XML, gzipped XML, and the plain list of URLs that sitemaps.org allows. Raises `BadSitemap`.
+    Takes XML and the plain list of URLs that sitemaps.org allows; in UTF-8, or UTF-16 with a byte order mark; also
+    gzipped. Raises `BadSitemap`, also for a text without any URL.
     """
     if body.startswith(_GZIP_MAGIC):
         try:
             body = gunzip(body, max_size=MAX_BYTES)
         except Exception as error:  # zlib, gzip and Scrapy's own size error: all mean that it cannot be read
             raise BadSitemap(str(error) or type(error).__name__) from error
+    body = _utf8(body)
     if body.lstrip()[:1] != b"<":
-        return False, list(_lines(body))
+        if not (listed := list(_lines(body))):
+            msg = "it is neither XML nor a list of URLs"
+            raise BadSitemap(msg)
+        return False, listed
     try:
         sitemap = Sitemap(body)
         kind = sitemap.type
@@ -63,6 +71,13 @@ def parse(body: bytes) -> tuple[bool, list[Entry]]:
         msg = f"its root is <{kind}>, neither urlset nor sitemapindex"
         raise BadSitemap(msg)
     return kind == "sitemapindex", entries
+
+
+def _utf8(body: bytes) -> bytes:
+    """Return a body without its byte order mark, and UTF-16 as UTF-8, without the declaration that says otherwise."""
+    if body.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return _XML_DECLARATION.sub("", body.decode("utf-16", "replace"), count=1).encode("utf-8", "replace")
+    return body.removeprefix(codecs.BOM_UTF8)
 
 
 def _entries(sitemap: Sitemap) -> Iterator[Entry]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin
@@ -11,13 +13,16 @@ from scrapy import Request, signals
 from db import pages
 from lcl_spiders.base_spiders import sitemaps
 from lcl_spiders.base_spiders.source import SourceSpider
-from lcl_spiders.items import Outcome, PageItem
+from lcl_spiders.base_spiders.stored import stored_pages
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from scrapy.http import Response
     from twisted.python.failure import Failure
+
+    from db.pages import KnownPage
+    from lcl_spiders.items import PageItem
 
 BATCH = 500
 MAX_SITEMAPS = 500
@@ -33,21 +38,24 @@ class WebsiteSpider(SourceSpider):
     name = "website"
     _sitemaps_asked = 0
 
-    async def start(self) -> AsyncIterator[Request | PageItem]:
-        """Yield due failed pages, due known pages, sitemaps, the start URL, and links of pages that stay unread."""
-        run = await self.prepare()
-        pool = run.runtime.pool
-        async with pool.connection() as connection:
-            fresh = await pages.count_fresh(connection, run.source.id, run.seen_before) if run.known_pages else 0
-            failed = await pages.due_failures(connection, run.source.id)
-        self.has_fresh_pages = fresh > 0
+    async def find(self) -> AsyncIterator[Request | PageItem]:
+        """Yield the start URL, sitemaps, due failed pages, due known pages, and links of pages that stay unread."""
+        run = self.run
+        fresh = 0
+        if run.known_pages:
+            fresh = await run.runtime.use_connection(
+                lambda connection: pages.count_fresh(connection, run.source.id, run.seen_before)
+            )
+        failed = await run.runtime.use_connection(lambda connection: pages.due_failures(connection, run.source.id))
+        self.has_fresh_pages = bool(fresh)
         for url in self.frontier.unmet([self.start_url]):
-            if not await self._is_fresh(url) and (request := self.ask_for(url, is_start=True)):
+            is_fresh = self.has_fresh_pages and await self.fresh_among([url])
+            if not is_fresh and (request := self.ask_for(url, is_start=True)):
                 yield request
         if self.config.sitemaps:
             yield self._robots_request()
         for url in self.frontier.unmet(failed):
-            if request := self.ask_for(url):
+            if request := self.ask_for(url, is_due=True):
                 yield request
         async for request in self._known_pages():
             yield request
@@ -55,72 +63,44 @@ class WebsiteSpider(SourceSpider):
             async for result in self._fresh_pages(fresh):
                 yield result
 
-    async def _is_fresh(self, url: str) -> bool:
-        return self.has_fresh_pages and bool(await self.fresh_among([url]))
-
     async def _known_pages(self) -> AsyncIterator[Request]:
         """Yield requests for due pages, a batch whenever the scheduler has run dry: memory does not grow with them.
 
         Read by key, because a server-side cursor would hold a transaction open for the whole crawl.
         """
-        run, after = self.run, ""
+        run = self.run
+        last: KnownPage | None = None
         while run.known_pages and not self.frontier.is_exhausted:
-            async with run.runtime.pool.connection() as connection:
-                batch = await pages.due(
-                    connection, run.source.id, seen_before=run.seen_before, after=after, limit=BATCH
-                )
+            batch = await run.runtime.use_connection(
+                partial(pages.due, source_id=run.source.id, seen_before=run.seen_before, after=last, limit=BATCH)
+            )
             for known in batch:
                 if self.frontier.is_in_scope(known.url) and (request := self.ask_for(known.url, known=known)):
                     yield request
             if len(batch) < BATCH:
                 return
-            after = batch[-1].url
+            last = batch[-1]
             await self.crawler.signals.wait_for(signals.scheduler_empty)
 
     async def _fresh_pages(self, fresh: int) -> AsyncIterator[Request | PageItem]:
         """Skip pages verified lately (A15), but not the pages that only they lead to, nor a re-embedding."""
         run = self.run
         run.count("pages/skipped_recent", fresh)
-        async with run.runtime.pool.connection() as connection:
-            links = await pages.unknown_outlinks_of_fresh(
+        links = await run.runtime.use_connection(
+            lambda connection: pages.unknown_outlinks_of_fresh(
                 connection,
                 run.source.id,
                 seen_before=run.seen_before,
                 prefixes=[f"http://{self.domain}/", f"https://{self.domain}/"],
                 limit=self.config.max_pages,
             )
+        )
         for url in self.frontier.unmet(links):
             if request := self.ask_for(url):
                 yield request
         if run.arguments.reembed:
-            async for item in self._stored_pages():
+            async for item in stored_pages(run, self.crawler):
                 yield item
-
-    async def _stored_pages(self) -> AsyncIterator[PageItem]:
-        run, after = self.run, ""
-        while True:
-            async with run.runtime.pool.connection() as connection:
-                batch = await pages.stored(
-                    connection, run.source.id, seen_after=run.seen_before, after=after, limit=BATCH
-                )
-            for page in batch:
-                known = page.known
-                yield PageItem(
-                    url=known.url,
-                    outcome=Outcome.PRESENT,
-                    title=page.title,
-                    language=page.language,
-                    content=page.content,
-                    structured=page.structured,
-                    body_hash=known.body_hash,
-                    etag=known.etag,
-                    last_modified=known.last_modified,
-                    outlinks=known.outlinks,
-                    known=known,
-                )
-            if len(batch) < BATCH:
-                return
-            after = batch[-1].known.url
 
     def _robots_request(self) -> Request:
         return Request(
@@ -158,7 +138,7 @@ class WebsiteSpider(SourceSpider):
             self.run.count("sitemaps/failed")
             return
         try:
-            is_index, entries = sitemaps.parse(response.body)
+            is_index, entries = await asyncio.to_thread(sitemaps.parse, response.body)
         except sitemaps.BadSitemap as error:
             self.run.count("sitemaps/malformed")
             self.logger.warning("%s is no sitemap: %s", response.url, error)
@@ -169,7 +149,7 @@ class WebsiteSpider(SourceSpider):
                 if request := self._sitemap_request(entry.url, response.meta["sitemap_depth"] + 1):
                     yield request
         else:
-            for request in await self.follow(entry.url for entry in entries):
+            for request in await self.follow((entry.url for entry in entries), depth=0):
                 yield request
 
     def sitemap_failed(self, failure: Failure) -> None:

@@ -17,6 +17,7 @@ from db.errors import AmbiguousSource, DatabaseProblem, InvalidSource, SourceNot
 from lcl_spiders.base_spiders import KINDS
 from lcl_spiders.extensions.run import RunExtension
 from lcl_spiders.extensions.summary import summarise
+from lcl_spiders.extraction.config import ExtractionConfig
 from pipelines.arguments import RunArguments
 from pipelines.config import Config
 from pipelines.runtime import prepare_database
@@ -73,7 +74,13 @@ class Command(BaseRunSpiderCommand):
             self.exitcode = 1
             return
         assert self.crawler_process is not None  # noqa: S101 - Scrapy makes it before it calls run
-        crawler = self._create_crawler(slug)
+        try:
+            crawler = self._create_crawler(slug)
+        except (InvalidSource, KeyError) as error:
+            wrong = f"there is no kind of spider called {error}" if isinstance(error, KeyError) else error
+            sys.stderr.write(f"scrapy crawl: the source {slug} cannot be crawled as it is stored: {wrong}\n")
+            self.exitcode = 1
+            return
         self.crawler_process.crawl(crawler, **arguments)
         self.crawler_process.start()
         extension = crawler.get_extension(RunExtension) if crawler.extensions is not None else None
@@ -91,6 +98,7 @@ class Command(BaseRunSpiderCommand):
         """Return the slug to crawl, registering the site of `website -a url=…`; takes url and slug out."""
         assert self.settings is not None  # noqa: S101 - set by Scrapy
         config = Config.from_settings(self.settings)
+        ExtractionConfig.from_settings(self.settings)
         url = await prepare_database(config)
         async with connect(url) as connection:
             if name in KINDS:

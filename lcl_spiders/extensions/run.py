@@ -9,16 +9,19 @@ import asyncio
 import logging
 import os
 import socket
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
+from uuid import uuid4
 
 import psycopg
 from itemadapter import ItemAdapter
 from psycopg_pool import PoolTimeout
 from scrapy import signals
 from scrapy.exceptions import CloseSpider
+from scrapy.http import Response
 
-from db import indexes, jobs, models, pages, sources
-from db.errors import AmbiguousSource, DatabaseProblem, SourceNotFound, one_line
+from db import indexes, jobs, models, page_writes, pages, sources
+from db.errors import AmbiguousSource, DatabaseProblem, FenceLost, SourceNotFound, one_line
 from db.locks import DomainLock
 from lcl_spiders.extensions.summary import summarise
 from lcl_spiders.extensions.verdict import Verdict, judge
@@ -26,7 +29,7 @@ from pipelines import runtime
 from pipelines.arguments import RunArguments
 from pipelines.chunker import Chunker
 from pipelines.config import Config
-from pipelines.providers import ProviderError, checked
+from pipelines.providers import ProviderError, ProviderUnavailable, checked
 from pipelines.providers.base import PROBE
 from pipelines.run import Run
 
@@ -35,13 +38,15 @@ if TYPE_CHECKING:
 
     from scrapy import Spider
     from scrapy.crawler import Crawler
-    from scrapy.http import Response
     from twisted.python.failure import Failure
+
+    from db.connection import Connection
 
 logger = logging.getLogger(__name__)
 
-OPEN_TIMEOUT = 60
+OPEN_TIMEOUT = 120
 CLOSE_TIMEOUT = 60
+INDEX_TIMEOUT = 3600
 
 
 class RunExtension:
@@ -52,34 +57,27 @@ class RunExtension:
 
     verdict: Verdict | None = None
 
-    def __init__(self, crawler: Crawler, config: Config) -> None:
+    def __init__(self, crawler: Crawler, run: Run) -> None:
+        self.run = run
         self._crawler = crawler
-        self._config = config
-        self._run: Run | None = None
         self._refusal: Verdict | None = None
         self._lock: DomainLock | None = None
         self._watch: asyncio.Task[None] | None = None
         self._leased: runtime.Runtime | None = None
+        self._unforeseen: list[page_writes.Failure] = []
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> Self:
         """Check settings and arguments. Raises `ValueError` (which ends the crawl with exit code 1)."""
         config = Config.from_settings(crawler.settings)
-        extension = cls(crawler, config)
-        assert crawler.spider is not None  # noqa: S101 - Scrapy makes the spider before the extensions
         arguments = RunArguments.parse(getattr(crawler.spider, "run_arguments", {}))
-        extension._run = Run(crawler, config, arguments)
+        extension = cls(crawler, Run(crawler, config, arguments))
         crawler.signals.connect(extension.spider_opened, signal=signals.spider_opened)
+        crawler.signals.connect(extension.spider_idle, signal=signals.spider_idle)
         crawler.signals.connect(extension.spider_closed, signal=signals.spider_closed)
         crawler.signals.connect(extension.item_error, signal=signals.item_error)
         crawler.signals.connect(extension.spider_error, signal=signals.spider_error)
         return extension
-
-    @property
-    def run(self) -> Run:
-        """The run that this extension owns."""
-        assert self._run is not None  # noqa: S101 - set by from_crawler
-        return self._run
 
     async def spider_opened(self, spider: Spider) -> None:
         """Make everything ready for the first request, or close the spider with the reason why not.
@@ -101,57 +99,81 @@ class RunExtension:
             raise self._refuse("unknown_source", str(error)) from error
         except Exception as error:
             logger.exception("the run could not be opened")
-            raise self._refuse("internal_error", f"{type(error).__name__}: {error}") from error
+            raise self._refuse("internal_error", f"{type(error).__name__}: {one_line(error)}") from error
 
     async def _open(self, spider: Spider) -> None:
         run = self.run
-        run.runtime = self._leased = await runtime.lease(self._config)
-        async with run.runtime.pool.connection() as connection:
-            run.source = await sources.get(connection, getattr(spider, "slug", spider.name))
-        async with run.runtime.pool.connection() as connection:
-            run.model = await self._checked_model(run, connection)
-            await self._take_domain(run)
-            run.job_id, run.started_at = await jobs.start(
-                connection,
-                source_id=run.source.id,
-                trigger=_trigger(),
-                args=run.arguments.as_json(),
-                worker=f"{socket.gethostname()}:{os.getpid()}",
-            )
-            run.fence = await self._held_lock().raise_fence(run.job_id)
-            if lost := await jobs.close_lost(connection, domain=run.source.domain, keep=run.job_id):
-                logger.warning("%s: %d earlier runs died and were closed as lost", run.source.slug, len(lost))
-            run.known_pages = await pages.count_known(connection, run.source.id)
-        self._watch = asyncio.get_running_loop().create_task(self._watch_lock(run))
+        run.runtime = self._leased = await runtime.lease(run.config)
+        name = getattr(spider, "slug", spider.name)
+        run.source = await run.runtime.use_connection(lambda connection: sources.get(connection, name))
+        await self._take_domain()
+        run.model = await self._checked_model()
+        await run.runtime.use_connection(self._begin)
+        self._watch = asyncio.get_running_loop().create_task(self._watch_lock())
         logger.info("%s: run %s, %d known pages, %s", run.source.slug, run.job_id, run.known_pages, run.arguments)
 
-    async def _checked_model(self, run: Run, connection: Any) -> models.Model:
+    async def _take_domain(self) -> None:
+        run = self.run
+        self._lock = DomainLock(run.config.lock_database_url or run.runtime.url, run.source.domain)
+        if not await self._lock.acquire():
+            message = (
+                f"another run holds the domain {run.source.domain}; nothing was done. Try again when it has ended."
+            )
+            raise self._refuse("domain_locked", message)
+
+    async def _checked_model(self) -> models.Model:
+        run = self.run
         provider = await run.runtime.load_provider()
-        probe = await provider.embed([PROBE])
-        dimensions = self._config.embedding_dimensions or probe.vectors.shape[-1]
+        try:
+            async with asyncio.timeout(run.config.embedding_timeout):
+                probe = await provider.embed([PROBE])
+        except TimeoutError as error:
+            msg = (
+                f"the embedding provider {provider.name} did not answer a health check in "
+                f"{run.config.embedding_timeout:.0f} s. Check OPENAI_BASE_URL, or raise LCL_EMBEDDING_TIMEOUT"
+            )
+            raise ProviderUnavailable(msg) from error
+        dimensions = run.config.embedding_dimensions or probe.vectors.shape[-1]
         checked(probe, [PROBE], dimensions)
-        return await models.ensure_active(
-            connection,
-            provider=provider.name,
-            name=provider.model,
-            dimensions=dimensions,
-            chunker_version=Chunker(self._config.chunk_size).version,
+        return await run.runtime.use_connection(
+            lambda connection: models.ensure_active(
+                connection,
+                provider=provider.name,
+                name=provider.model,
+                dimensions=dimensions,
+                chunker_version=Chunker(run.config.chunk_size).version,
+            )
         )
 
-    async def _take_domain(self, run: Run) -> None:
-        self._lock = DomainLock(self._config.lock_database_url or run.runtime.url, run.source.domain)
-        if await self._lock.acquire():
-            return
-        message = f"another run holds the domain {run.source.domain}; nothing was done. Try again when it has ended."
-        raise self._refuse("domain_locked", message)
-
-    def _held_lock(self) -> DomainLock:
+    async def _begin(self, connection: Connection) -> None:
+        run = self.run
+        run.started_at = await self._start_job(connection)
         assert self._lock is not None  # noqa: S101 - taken in _take_domain
-        return self._lock
+        run.fence = await self._lock.raise_fence(run.job_id)
+        if lost := await jobs.close_lost(connection, domain=run.source.domain, keep=run.job_id):
+            logger.warning("%s: %d earlier runs died and were closed as lost", run.source.slug, len(lost))
+        run.known_pages = await pages.count_known(connection, run.source.id)
 
-    async def _watch_lock(self, run: Run) -> None:
-        why = await self._held_lock().watch()
-        run.stop("lock_lost", f"the connection that held the lock of {run.source.domain} is lost: {why}")
+    async def _start_job(self, connection: Connection) -> Any:
+        run = self.run
+        if not hasattr(run, "job_id"):
+            run.job_id = uuid4()
+        return await jobs.start(
+            connection,
+            run.job_id,
+            source_id=run.source.id,
+            trigger="scrapyd" if os.environ.get("SCRAPY_JOB") else "manual",
+            args=run.arguments.as_json(),
+            worker=f"{socket.gethostname()}:{os.getpid()}",
+        )
+
+    async def _watch_lock(self) -> None:
+        assert self._lock is not None  # noqa: S101 - taken in _take_domain
+        try:
+            why = await self._lock.watch()
+        except Exception as error:  # noqa: BLE001 - whatever it is, nobody watches any more
+            why = f"{type(error).__name__}: {one_line(error)}"
+        self.run.stop("lock_lost", f"the connection that held the lock of {self.run.source.domain} is lost: {why}")
 
     def _refuse(self, reason: str, message: str) -> CloseSpider:
         self._refusal = Verdict.refusal(reason, message)
@@ -159,78 +181,85 @@ class RunExtension:
         log("%s: %s: %s", self._crawler.spider and self._crawler.spider.name, reason, message)
         return CloseSpider(reason)
 
-    async def item_error(self, item: Any, failure: Failure) -> None:
-        """Record a page that a pipeline could not take for a reason nobody foresaw: nothing is lost in silence."""
-        await self._attempt("record a failed page", self._record_failure(ItemAdapter(item)["url"], failure.value))
+    def spider_idle(self) -> None:
+        """Note that everything that was asked for has been answered."""
+        self.run.is_complete = True
 
-    async def spider_error(self, failure: Failure, response: Response) -> None:
-        """Record a page on which the spider itself failed."""
-        await self._attempt("record a failed page", self._record_failure(response.url, failure.value))
+    def item_error(self, item: Any, failure: Failure) -> None:
+        """Remember a page that a pipeline could not take for a reason nobody foresaw: nothing is lost in silence."""
+        self._remember(ItemAdapter(item)["url"], failure.value)
 
-    async def _record_failure(self, url: str, error: BaseException | None) -> None:
+    def spider_error(self, failure: Failure, response: Response | Failure | None) -> None:
+        """Remember a page on which the spider itself failed."""
+        self._remember(response.url if isinstance(response, Response) else "", failure.value)
+
+    def _remember(self, url: str, error: BaseException | None) -> None:
         self.run.count("pages/failed")
         message = f"{type(error).__name__}: {one_line(error)}"[:500] if error is not None else None
-        failed = pages.Failure(url, "internal_error", None, message)
-        source = self.run.source
-        await self.run.runtime.use_connection(lambda connection: pages.record_failures(connection, source.id, [failed]))
+        if url:
+            self._unforeseen.append(page_writes.Failure(url, "internal_error", None, message))
 
     async def spider_closed(self, reason: str) -> None:
         """Record how the run ended and undo in reverse what `spider_opened` did, as far as it came."""
         if self._watch is not None:
             self._watch.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._watch
         run = self.run
-        self.verdict = self._refusal or judge(run, reason)
-        if self._refusal is None:
+        self.verdict = verdict = self._refusal or judge(run, reason)
+        if self._leased is not None and hasattr(run, "source"):
+            if not await self._attempt("record the run", self._record(verdict)) and verdict.status == "succeeded":
+                message = "the run could not be recorded; what it committed stays, and the next run closes its job"
+                self.verdict = Verdict.failure("database_unavailable", message)
             logger.info("%s: %s: %s", run.source.slug, self.verdict.status, summarise(run.counters()))
-        await self._attempt("record the run", self._record(run, self.verdict))
         if self._lock is not None:
             await self._attempt("release the domain lock", self._lock.release())
         if self.verdict.status == "succeeded":
-            await self._attempt("build the search indexes", self._build_indexes(run), timeout=None)
+            await self._attempt("build the search indexes", self._build_indexes(), timeout=INDEX_TIMEOUT)
         if self._leased is not None:
             await self._attempt("close the database pool", runtime.give_back(self._leased))
 
-    async def _record(self, run: Run, verdict: Verdict) -> None:
-        if self._leased is None or not hasattr(run, "source"):
-            return
-        stats = run.counters()
-        async with self._leased.pool.connection(timeout=10) as connection:
-            if not hasattr(run, "job_id"):
-                run.job_id, _ = await jobs.start(
-                    connection,
-                    source_id=run.source.id,
-                    trigger=_trigger(),
-                    args=run.arguments.as_json(),
-                    worker=f"{socket.gethostname()}:{os.getpid()}",
-                )
-            await jobs.finish(
+    async def _record(self, verdict: Verdict) -> None:
+        run = self.run
+        if self._unforeseen and hasattr(run, "fence"):
+            with suppress(FenceLost):
+                await run.runtime.use_connection(self._record_unforeseen)
+        await run.runtime.use_connection(lambda connection: self._finish_job(connection, verdict))
+
+    async def _record_unforeseen(self, connection: Connection) -> None:
+        async with page_writes.write(connection, self.run.source.domain, self.run.fence):
+            await page_writes.record_failures(connection, self.run.source.id, self._unforeseen)
+
+    async def _finish_job(self, connection: Connection, verdict: Verdict) -> None:
+        run = self.run
+        async with connection.transaction():
+            if self._refusal is not None:
+                await self._start_job(connection)
+            is_first_time = await jobs.finish(
                 connection,
                 run.job_id,
                 status=verdict.status,
                 reason=verdict.reason,
                 error=verdict.message,
-                stats=stats,
+                stats=run.counters(),
             )
-            if verdict.status != "skipped":
-                until = await sources.record_run(connection, run.source.id, success=verdict.blame)
-                if until is not None:
-                    logger.warning("%s: too many failures in a row, waiting until %s", run.source.slug, until)
+            if self._refusal is not None or not is_first_time:
+                return
+            until = await sources.record_run(connection, run.source.id, success=verdict.blame)
+        if until is not None:
+            logger.warning("%s: too many failures in a row, waiting until %s", run.source.slug, until)
 
-    async def _build_indexes(self, run: Run) -> None:
-        async with run.runtime.pool.connection() as connection:
-            built = await indexes.ensure(connection, run.model, min_chunks=self._config.index_min_chunks)
+    async def _build_indexes(self) -> None:
+        async with self.run.runtime.pool.connection() as connection:
+            built = await indexes.ensure(connection, self.run.model, min_chunks=self.run.config.index_min_chunks)
         if built:
             logger.info("built %s", ", ".join(built))
 
-    async def _attempt(
-        self, what: str, action: Coroutine[Any, Any, None], timeout: float | None = CLOSE_TIMEOUT
-    ) -> None:
+    async def _attempt(self, what: str, action: Coroutine[Any, Any, None], timeout: float = CLOSE_TIMEOUT) -> bool:
         try:
             async with asyncio.timeout(timeout):
                 await action
         except Exception:
             logger.exception("cannot %s", what)
-
-
-def _trigger() -> str:
-    return "scrapyd" if os.environ.get("SCRAPY_JOB") else "manual"
+            return False
+        return True

@@ -10,10 +10,13 @@ if TYPE_CHECKING:
 _PAGES = (
     ("new", "pages/new"),
     ("changed", "pages/changed"),
+    ("embedded again", "pages/reembedded"),
     ("unchanged", "pages/unchanged"),
     ("skipped as fresh", "pages/skipped_recent"),
     ("gone", "pages/gone"),
     ("kept though they look gone", "pages/kept_by_guard"),
+    ("not judged", "pages/left_unjudged"),
+    ("of another type", "pages/other_type"),
     ("unknown", "pages/unknown"),
     ("failed", "pages/failed"),
 )

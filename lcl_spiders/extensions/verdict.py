@@ -12,6 +12,16 @@ EXIT_BUSY = 75  # EX_TEMPFAIL of sysexits.h
 
 FAULTS_OF_THE_SOURCE = frozenset({"site_unreachable", "robots_unavailable", "yield_collapse"})
 FINISHED = "finished"
+PRESENT = (
+    "new",
+    "changed",
+    "reembedded",
+    "unchanged",
+    "not_modified",
+    "duplicate",
+    "skipped_recent",
+    "skipped_lastmod",
+)
 
 
 @dataclass(frozen=True)
@@ -46,11 +56,20 @@ def judge(run: Run, closed_because: str) -> Verdict:
     """Return the verdict over a run that was opened and has now closed for the given reason."""
     if run.stop_reason is not None:
         return Verdict.failure(run.stop_reason, run.stop_message or run.stop_reason)
-    if closed_because not in (FINISHED, "max_pages"):
+    if closed_because != FINISHED:
         return Verdict.failure(closed_because, f"the crawl was ended early ({closed_because}); what it did is kept")
     present = sum(
         run.counter(f"pages/{kind}")
-        for kind in ("new", "changed", "unchanged", "not_modified", "duplicate", "skipped_recent", "skipped_lastmod")
+        for kind in (
+            "new",
+            "changed",
+            "reembedded",
+            "unchanged",
+            "not_modified",
+            "duplicate",
+            "skipped_recent",
+            "skipped_lastmod",
+        )
     )
     bad = run.counter("pages/unknown") + run.counter("pages/failed")
     if run.start_failure is not None:

@@ -11,6 +11,7 @@ from pipelines.providers.base import (
     ProviderMisconfigured,
     ProviderRefused,
     ProviderUnavailable,
+    UnusableVector,
     checked,
 )
 
@@ -24,6 +25,7 @@ __all__ = [
     "ProviderMisconfigured",
     "ProviderRefused",
     "ProviderUnavailable",
+    "UnusableVector",
     "checked",
     "create",
 ]

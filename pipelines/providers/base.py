@@ -30,6 +30,14 @@ class ProviderUnavailable(ProviderError):
 class ProviderRefused(ProviderError):
     """The provider refuses one of these texts: its page is recorded as failed, the others go on."""
 
+    kind = "embedding_refused"
+
+
+class UnusableVector(ProviderRefused):
+    """The answer to one of these texts is a vector that is zero or not a number."""
+
+    kind = "unusable_vector"
+
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
@@ -59,7 +67,8 @@ class EmbeddingProvider(Protocol):
 def checked(answer: Embedded, texts: Sequence[str], dimensions: int) -> Embedded:
     """Return the answer if it has one finite, non-zero vector of the right length for each text (A16).
 
-    Raises `ProviderUnavailable` otherwise: such an answer must not be stored.
+    Such an answer must not be stored: raises `ProviderUnavailable` when it is no answer to these texts at all, and
+    `UnusableVector` when a vector is zero or not a number.
     """
     shape = answer.vectors.shape
     if shape != (len(texts), dimensions):
@@ -68,5 +77,5 @@ def checked(answer: Embedded, texts: Sequence[str], dimensions: int) -> Embedded
     norms = np.linalg.norm(answer.vectors, axis=1)
     if not np.isfinite(norms).all() or not (norms > 0).all():
         msg = "the embedding provider answered a vector that is zero or not a number"
-        raise ProviderUnavailable(msg)
+        raise UnusableVector(msg)
     return answer

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -32,10 +33,9 @@ class OpenAIProvider:
 
     name = "openai"
 
-    def __init__(self, model: str, *, dimensions: int | None, batch_size: int, client: openai.AsyncOpenAI) -> None:
+    def __init__(self, model: str, *, dimensions: int | None, client: openai.AsyncOpenAI) -> None:
         self.model = model
         self._dimensions = dimensions
-        self._batch_size = batch_size
         self._client = client
 
     @classmethod
@@ -51,19 +51,15 @@ class OpenAIProvider:
         return cls(
             config.embedding_model or MODEL,
             dimensions=config.embedding_dimensions,
-            batch_size=config.embedding_batch_size,
             client=client,
         )
 
     async def embed(self, texts: Sequence[str]) -> Embedded:
-        """Embed a batch, in as many requests as the batch size asks for."""
-        parts = [
-            await self._request(texts[at : at + self._batch_size]) for at in range(0, len(texts), self._batch_size)
-        ]
-        vectors = np.concatenate([vectors for vectors, _ in parts])
+        """Embed a batch in one request."""
+        vectors, tokens = await self._request(texts)
         norms = np.linalg.norm(vectors, axis=1, keepdims=True)
         np.divide(vectors, norms, out=vectors, where=norms > 0)
-        return Embedded(vectors, None, sum(tokens for _, tokens in parts))
+        return Embedded(vectors, None, tokens)
 
     async def close(self) -> None:
         """Close the client's connections."""
@@ -82,7 +78,13 @@ class OpenAIProvider:
         except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
             msg = f"the embedding provider refuses a text: {_short(error)}"
             raise ProviderRefused(msg) from error
-        except openai.OpenAIError as error:
+        except openai.APIStatusError as error:
+            if error.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+                msg = f"the embedding provider finds a request too large: {_short(error)}"
+                raise ProviderRefused(msg) from error
+            msg = f"the embedding provider does not answer: {_short(error)}"
+            raise ProviderUnavailable(msg) from error
+        except (openai.OpenAIError, ValueError) as error:
             msg = f"the embedding provider does not answer: {_short(error)}"
             raise ProviderUnavailable(msg) from error
         indexes = [entry.index for entry in answer.data]
@@ -98,5 +100,5 @@ class OpenAIProvider:
         return np.array([entry.embedding for entry in ordered], dtype=np.float32), tokens
 
 
-def _short(error: openai.OpenAIError) -> str:
+def _short(error: Exception) -> str:
     return str(error).replace("\n", " ")[:300]

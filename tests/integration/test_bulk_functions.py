@@ -1,5 +1,6 @@
-"""What is written to the index, through `db.pages.replace_pages`: A2, A6, A8, A16, A30, C2."""
+"""What is written to the index, through `db.page_writes.replace_pages`: A2, A6, A8, A16, A30, C2."""
 
+import datetime as dt
 import itertools
 from dataclasses import replace
 from typing import Any
@@ -9,11 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from db import pages, sources
+from db import page_writes, pages, sources
 from db.connection import Connection, connect
 from db.errors import IncompleteWrite
 from db.models import Model
-from db.pages import SeenPage, Validators
+from db.page_writes import SeenPage, Validators
 from tests.support.index import Index, chunk, digest, page, vector
 from tests.support.postgres import rows, value
 
@@ -148,6 +149,23 @@ class TestChangedPages:
         assert seen_again > seen
         assert await value(connection, "SELECT last_changed_at FROM scraped_pages") > changed
 
+    async def test_a_page_written_again_from_what_is_stored_keeps_the_time_of_its_check(
+        self, index: Index, connection: Connection
+    ) -> None:
+        old = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
+        query = "SELECT last_seen_at, last_changed_at FROM scraped_pages WHERE url = %s"
+        await index.write(page(index.url("a"), "one"), page(index.url("b"), "two"))
+        await connection.execute("UPDATE scraped_pages SET last_seen_at = %s", (old,))
+        before = await rows(connection, query, index.url("a"))
+
+        await index.write(
+            page(index.url("a"), "one", seen_at=old), page(index.url("b"), "two"), page(index.url("c"), seen_at=old)
+        )
+
+        assert await rows(connection, query, index.url("a")) == before
+        assert (await index.known(index.url("b"))).last_seen_at > old
+        assert (await index.known(index.url("c"))).last_seen_at == old
+
     async def test_a_page_that_lost_its_text_loses_its_embeddings(self, index: Index, connection: Connection) -> None:
         await index.write(page(index.url("a"), "one", "two"))
         await index.write(page(index.url("a")))
@@ -228,7 +246,7 @@ class TestChangedPages:
 class TestRefusals:
     """An error of any kind leaves every page of the transaction as it was."""
 
-    async def assert_refused(self, index: Index, refused: type[Exception], *written: pages.PageRow) -> None:
+    async def assert_refused(self, index: Index, refused: type[Exception], *written: page_writes.PageRow) -> None:
         await index.write(page(index.url("a"), "one", "two"), page(index.url("z"), "last"))
         query = "SELECT * FROM scraped_pages AS p JOIN page_embeddings AS e ON e.page_id = p.id ORDER BY e.id"
         before = await rows(index.connection, query)
@@ -276,8 +294,8 @@ class TestRefusals:
         query = "SELECT p.content, e.content FROM scraped_pages AS p JOIN page_embeddings AS e ON e.page_id = p.id"
         await index.write(page(index.url("a"), "old"))
         async with connect(database_url) as reader:
-            async with pages.write(index.connection, index.source.domain, index.fence):
-                await pages.replace_pages(
+            async with page_writes.write(index.connection, index.source.domain, index.fence):
+                await page_writes.replace_pages(
                     index.connection, index.source.id, index.model.id, [page(index.url("a"), "new")]
                 )
                 assert await rows(reader, query) == [("old", "old")]
@@ -343,6 +361,31 @@ class TestBatches:
         assert await rows(index.connection, query) == before
 
 
+class TestDuePages:
+    async def test_the_longest_unseen_come_first(self, index: Index, connection: Connection) -> None:
+        days = {"a": 5, "b": 2, "c": 9, "d": 2, "e": 20}
+        start = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
+        seen = {name: start + dt.timedelta(days=day) for name, day in days.items()}
+        await index.write(*(page(index.url(name), seen_at=when) for name, when in seen.items()))
+
+        order, last = [], None
+        while batch := await pages.due(connection, index.source.id, seen_before=seen["c"], after=last, limit=2):
+            order.append([each.url for each in batch])
+            last = batch[-1]
+
+        assert order == [[index.url("b"), index.url("d")], [index.url("a"), index.url("c")]]
+
+    async def test_a_page_seen_between_two_batches_moves_no_other(self, index: Index, connection: Connection) -> None:
+        await index.write(*(page(index.url(name), seen_at=dt.datetime(2026, 3, 1, tzinfo=dt.UTC)) for name in "abcd"))
+        until = dt.datetime(2026, 3, 2, tzinfo=dt.UTC)
+        first = await pages.due(connection, index.source.id, seen_before=until, after=None, limit=2)
+
+        await index.seen(*(SeenPage(each.id, each.url) for each in first))
+
+        rest = await pages.due(connection, index.source.id, seen_before=until, after=first[-1])
+        assert [each.url for each in rest] == [index.url("c"), index.url("d")]
+
+
 class TestReuse:
     async def test_a_vector_is_found_wherever_its_text_was_embedded(self, index: Index, connection: Connection) -> None:
         other_source, _ = await sources.add(connection, "https://other.org/")
@@ -360,13 +403,19 @@ class TestReuse:
 
         assert await pages.reusable_vectors(connection, index.model.id + 1, [digest("one")]) == {}
 
+    async def test_a_token_count_that_was_never_known_is_told_as_such(self, index: Index) -> None:
+        await index.write(page(index.url("a"), "one", chunks=[replace(chunk("one"), token_count=None)]))
+
+        told = await pages.own_chunks(index.connection, index.source.id, index.model.id, [index.url("a")])
+        assert told == {index.url("a"): {digest("one"): None}}
+
     async def test_own_chunks_are_told_for_each_page(self, index: Index, connection: Connection) -> None:
         urls = [index.url(name) for name in ("a", "b", "empty", "unknown")]
         await index.write(page(urls[0], "one", "two"), page(urls[1], "two"), page(urls[2]))
 
         assert await pages.own_chunks(connection, index.source.id, index.model.id, urls) == {
-            urls[0]: {digest("one"), digest("two")},
-            urls[1]: {digest("two")},
+            urls[0]: {digest("one"): 3, digest("two"): 3},
+            urls[1]: {digest("two"): 3},
         }
 
 

@@ -8,11 +8,11 @@ from collections.abc import AsyncIterator
 import psycopg
 import pytest
 
-from db import jobs, locks, pages, sources
+from db import jobs, locks, page_writes, sources
 from db.connection import Connection, connect
 from db.errors import DatabaseUnavailable, FenceLost
 from db.locks import DomainLock
-from db.pages import Departure, Failure, SeenPage
+from db.page_writes import Departure, Failure, SeenPage
 from tests.support.index import Index, page
 from tests.support.postgres import is_waiting, rows, value
 
@@ -43,7 +43,8 @@ async def end_session_of_lock(connection: Connection) -> None:
 
 
 async def job(connection: Connection, source: sources.Source) -> uuid.UUID:
-    job_id, _ = await jobs.start(connection, source_id=source.id, trigger="manual", args={}, worker="test")
+    job_id = uuid.uuid4()
+    await jobs.start(connection, job_id, source_id=source.id, trigger="manual", args={}, worker="test")
     return job_id
 
 
@@ -174,8 +175,10 @@ class TestFence:
     async def test_the_newest_holder_may_write(self, index: Index, database_url: str) -> None:
         async with holding(database_url) as lock:
             fence = await lock.raise_fence(uuid.uuid4())
-            async with pages.write(index.connection, DOMAIN, fence):
-                await pages.replace_pages(index.connection, index.source.id, index.model.id, [page(index.url(), "x")])
+            async with page_writes.write(index.connection, DOMAIN, fence):
+                await page_writes.replace_pages(
+                    index.connection, index.source.id, index.model.id, [page(index.url(), "x")]
+                )
 
         assert await index.texts(index.url()) == {"x"}
 
@@ -203,15 +206,17 @@ class TestFence:
 
     async def test_a_domain_without_a_fence_takes_no_write(self, index: Index) -> None:
         with pytest.raises(FenceLost):
-            async with pages.write(index.connection, "unknown.org", 1):
+            async with page_writes.write(index.connection, "unknown.org", 1):
                 pass
 
     async def test_a_takeover_waits_for_a_commit_that_has_begun_and_for_no_other(
         self, index: Index, database_url: str, connection: Connection
     ) -> None:
         async with holding(database_url) as lock, connect(database_url) as observer:
-            async with pages.write(connection, DOMAIN, index.fence):
-                await pages.replace_pages(connection, index.source.id, index.model.id, [page(index.url(), "begun")])
+            async with page_writes.write(connection, DOMAIN, index.fence):
+                await page_writes.replace_pages(
+                    connection, index.source.id, index.model.id, [page(index.url(), "begun")]
+                )
                 takeover = asyncio.create_task(lock.raise_fence(uuid.uuid4()))
                 await is_waiting(observer)
                 assert not takeover.done()
@@ -238,16 +243,19 @@ class TestFence:
     ) -> None:
         async with connect(database_url) as other:
             with pytest.raises(psycopg.OperationalError):  # noqa: PT012 - it is the end of the transaction that raises
-                async with pages.write(connection, DOMAIN, index.fence):
-                    await pages.replace_pages(connection, index.source.id, index.model.id, [page(index.url(), "x")])
+                async with page_writes.write(connection, DOMAIN, index.fence):
+                    await page_writes.replace_pages(
+                        connection, index.source.id, index.model.id, [page(index.url(), "x")]
+                    )
                     await other.execute("SELECT pg_terminate_backend(%s)", (connection.info.backend_pid,))
             assert await rows(other, "SELECT 1 FROM scraped_pages UNION ALL SELECT 1 FROM page_embeddings") == []
 
 
 class TestJobs:
     async def test_a_job_is_recorded_from_start_to_end(self, connection: Connection, source: sources.Source) -> None:
-        job_id, started_at = await jobs.start(
-            connection, source_id=source.id, trigger="manual", args={"force_rescrape": True}, worker="host:1"
+        job_id = uuid.uuid4()
+        started_at = await jobs.start(
+            connection, job_id, source_id=source.id, trigger="manual", args={"force_rescrape": True}, worker="host:1"
         )
         await jobs.finish(
             connection, job_id, status="failed", reason="site_unreachable", error="no route", stats={"pages/new": 3}

@@ -6,10 +6,10 @@ import numpy as np
 import psycopg
 import pytest
 
-from db import indexes, models, pages, search, sources
+from db import indexes, models, page_writes, pages, search, sources
 from db.connection import Connection, connect
 from db.models import Model
-from db.pages import SeenPage
+from db.page_writes import SeenPage
 from db.sources import Source
 from tests.support.index import Index, digest, page
 from tests.support.postgres import plan, rows, value
@@ -62,13 +62,19 @@ class TestPages:
         assert "scraped_pages_source_id_url_key" in found
         assert "Seq Scan" not in found
 
-    async def test_due_pages_are_read_in_the_order_of_the_index(
+    async def test_due_pages_are_read_without_those_of_other_sources(
         self, connection: Connection, source: Source, large: Model
     ) -> None:
-        found = await plan_of(connection, "due", source_id=source.id, after="", seen_before=SOME_DAY, limit=100)
+        # A tenth of the table, as a source is at most where there are many: half of it would be read from end to end.
+        await connection.execute("DELETE FROM scraped_pages WHERE source_id = %s AND id %% 10 > 0", (source.id,))
+        await connection.execute("ANALYZE scraped_pages")
+        for after in ((None, ""), (LONG_AGO, "x")):
+            place = {"after_seen": after[0], "after_url": after[1]}
+            found = await plan_of(connection, "due", source_id=source.id, seen_before=SOME_DAY, limit=100, **place)
 
-        assert "Index Scan using scraped_pages_source_id_url_key" in found
-        assert "Sort" not in found
+            assert "scraped_pages_source_id_url_key" in found
+            assert "Index Cond: (source_id =" in found
+            assert "Seq Scan" not in found
 
     async def test_stored_pages_are_read_in_the_order_of_the_index(
         self, connection: Connection, source: Source, large: Model
@@ -123,6 +129,21 @@ class TestPages:
         counts = "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'scraped_pages'"
         assert await rows(index.connection, counts) == [(10, 10)]
 
+    @pytest.mark.parametrize("name", ["scraped_pages_duplicate_idx", "events_page_idx"])
+    async def test_a_page_that_goes_looks_for_what_names_it_by_an_index(
+        self, connection: Connection, source: Source, large: Model, name: str
+    ) -> None:
+        await connection.execute(
+            "INSERT INTO events (source_id, page_id, title) SELECT source_id, id, '' FROM scraped_pages"
+        )
+        await connection.execute("ANALYZE events")
+
+        await connection.execute("DELETE FROM scraped_pages WHERE url = %s", (f"{source.start_url}1",))
+
+        await connection.execute("SELECT pg_stat_force_next_flush()")
+        scans = "SELECT idx_scan FROM pg_stat_user_indexes WHERE indexrelname = %s"
+        assert await value(connection, scans, name) == 1
+
 
 class TestSearchIndexes:
     async def test_a_small_index_needs_none(self, connection: Connection, large: Model) -> None:
@@ -155,6 +176,22 @@ class TestSearchIndexes:
         used = {name for (name,) in await rows(connection, names)}
         assert len(hits) == 10
         assert {f"page_embeddings_vector_{large.id}_idx", f"page_embeddings_text_{large.id}_idx"} <= used
+
+    async def test_search_uses_both_also_when_it_excludes(self, connection: Connection, large: Model) -> None:
+        await indexes.ensure(connection, large, min_chunks=1)
+        query = np.full(LARGE_DIMENSIONS, 0.5, np.float32)
+        await connection.execute("SELECT pg_stat_force_next_flush()")
+        read = "SELECT coalesce(sum(seq_tup_read), 0) FROM pg_stat_user_tables WHERE relname = 'page_embeddings'"
+        before = await value(connection, read)
+
+        hits = await search.search_pages(connection, 'word7 word8 -word9 -"word10 word11"', query)
+
+        await connection.execute("SELECT pg_stat_force_next_flush()")
+        names = "SELECT indexrelname FROM pg_stat_user_indexes WHERE idx_scan > 0 AND relname = 'page_embeddings'"
+        used = {name for (name,) in await rows(connection, names)}
+        assert len(hits) == 10
+        assert {f"page_embeddings_vector_{large.id}_idx", f"page_embeddings_text_{large.id}_idx"} <= used
+        assert await value(connection, read) == before
 
     async def test_search_within_a_source_finds_as_much_as_an_exact_one(
         self, connection: Connection, source: Source, large: Model
@@ -223,8 +260,8 @@ class TestSearchIndexes:
         index = await Index.opened(connection, source, model)
         wide = np.ones(dimensions, np.float32)
         base = page(index.url("a"), "one")
-        one = pages.ChunkRow(digest("one"), None, "one", None, wide)
-        await index.write(pages.PageRow(**{f: getattr(base, f) for f in base.__slots__} | {"chunks": [one]}))
+        one = page_writes.ChunkRow(digest("one"), None, "one", None, wide)
+        await index.write(page_writes.PageRow(**{f: getattr(base, f) for f in base.__slots__} | {"chunks": [one]}))
 
         (vectors, _) = await indexes.ensure(connection, model, min_chunks=1)
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from db import search, sources
 from db.connection import Connection, connect
 from db.models import Model
-from db.pages import ChunkRow
+from db.page_writes import ChunkRow
 from db.search import Hit
 from db.sources import Source
 from tests.support.index import Index, digest, page
@@ -198,11 +198,46 @@ class TestText:
 
         assert (await found(index, '"new york"'))[0] == "phrase"
 
-    async def test_an_excluded_word_keeps_a_page_from_the_top(self, index: Index) -> None:
-        await write(index, "with", at("gardens gardens with dogs", towards(1)))
-        await write(index, "without", at("gardens", towards(1)))
+    @pytest.mark.parametrize("embedding", [None, towards(1)], ids=["text", "both"])
+    @pytest.mark.parametrize(
+        "query",
+        [
+            '"guided tour" -children',
+            "guided tours -CHILDREN",
+            'tour -"with children"',
+            "-children tour",
+            "tour (-children)",
+            '"guided tour" -children -"wind mill"',
+        ],
+    )
+    async def test_what_is_excluded_is_not_found(self, index: Index, query: str, embedding: Embedding | None) -> None:
+        await write(index, "en", at("a guided tour with children", towards(1)))
+        await write(index, "nl", at("guided tour with children and child", towards(1)), language="nl")
+        await write(index, "label", at("a guided tour with dogs", towards(1), heading="with children and a child"))
+        await write(index, "loose", at("a tour of children, a child, guided with children", towards(1)))
+        await write(index, "wanted", at("a guided tour", towards(0.9, 0.1)))
 
-        assert (await found(index, "gardens -dogs"))[0] == "without"
+        assert await found(index, query, embedding) == ["wanted"]
+
+    async def test_nothing_but_exclusions_searches_by_the_vector_alone(self, index: Index) -> None:
+        await write(index, "with", at("gardens with dogs", towards(1)))
+        await write(index, "without", at("gardens", towards(0.9, 0.1)))
+
+        assert await found(index, "-dogs") == []
+        assert await found(index, "-dogs", towards(1)) == ["without"]
+
+    @pytest.mark.parametrize(
+        "query", ["gardens - dogs", "gardens -- dogs", '"gardens -dogs"', "gardens-dogs", "gardens -"]
+    )
+    async def test_a_dash_elsewhere_excludes_nothing(self, index: Index, query: str) -> None:
+        await write(index, "a", at("gardens dogs", towards(1)))
+
+        assert await found(index, query) == ["a"]
+
+    async def test_excluding_a_stop_word_changes_nothing(self, index: Index) -> None:
+        await write(index, "a", at("the gardens", towards(1)))
+
+        assert await found(index, "gardens -of") == ["a"]
 
     @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(st.text(st.sampled_from("'\"&|!():*<->\\ aé0%$_;-,./@#\t\n日"), max_size=25) | st.text(max_size=40))
@@ -212,6 +247,7 @@ class TestText:
     @example("it's <-> a:*B & !c")
     @example("https://example.org/a?b=c & d | me@example.org")
     @example("\\")
+    @example('a -"b -c" (-d) --e -')
     async def test_no_query_is_an_error(self, index: Index, query: str) -> None:
         await index.connection.execute("INSERT INTO indexed_languages VALUES ('en'), ('nl') ON CONFLICT DO NOTHING")
 

@@ -1,4 +1,4 @@
-"""Pages for the index without a crawl: made from texts, written through `db.pages`."""
+"""Pages for the index without a crawl: made from texts, written through `db.page_writes`."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from db import pages
+from db import page_writes, pages
 from db.connection import Connection
 from db.models import Model
-from db.pages import ChunkRow, PageRow
+from db.page_writes import ChunkRow, PageRow
 from db.sources import Source
 from tests.support.postgres import rows
 
@@ -104,23 +104,23 @@ class Index:
 
     async def write(self, *written: PageRow) -> None:
         """Write pages in one transaction."""
-        async with pages.write(self.connection, self.source.domain, self.fence):
-            await pages.replace_pages(self.connection, self.source.id, self.model.id, written)
+        async with page_writes.write(self.connection, self.source.domain, self.fence):
+            await page_writes.replace_pages(self.connection, self.source.id, self.model.id, written)
 
-    async def seen(self, *seen: pages.SeenPage) -> None:
+    async def seen(self, *seen: page_writes.SeenPage) -> None:
         """Mark pages as seen in one transaction."""
-        async with pages.write(self.connection, self.source.domain, self.fence):
-            await pages.mark_seen(self.connection, self.source.id, seen)
+        async with page_writes.write(self.connection, self.source.domain, self.fence):
+            await page_writes.mark_seen(self.connection, self.source.id, seen)
 
-    async def fail(self, *failures: pages.Failure) -> None:
+    async def fail(self, *failures: page_writes.Failure) -> None:
         """Record failures in one transaction."""
-        async with pages.write(self.connection, self.source.domain, self.fence):
-            await pages.record_failures(self.connection, self.source.id, failures)
+        async with page_writes.write(self.connection, self.source.domain, self.fence):
+            await page_writes.record_failures(self.connection, self.source.id, failures)
 
-    async def bury(self, job_id: UUID, *departures: pages.Departure) -> int:
+    async def bury(self, job_id: UUID, *departures: page_writes.Departure) -> int:
         """Bury pages in one transaction, and return how many there were."""
-        async with pages.write(self.connection, self.source.domain, self.fence):
-            return await pages.bury(self.connection, self.source.id, job_id, departures)
+        async with page_writes.write(self.connection, self.source.domain, self.fence):
+            return await page_writes.bury(self.connection, self.source.id, job_id, departures)
 
     async def known(self, url: str) -> pages.KnownPage:
         """Return a page that must be in the index."""

@@ -16,6 +16,13 @@ def test_only_named_queries_and_the_bulk_functions_write_pages_and_embeddings():
     assert [str(path) for path in sources() if WRITES.search(path.read_text())] == []
 
 
-def test_only_the_upsert_pipeline_opens_a_write():
-    users = [path for path in sources() if re.search(r"\bpages\.write\(", path.read_text())]
-    assert users == [ROOT / "pipelines" / "upsert.py"]
+def test_nobody_but_the_upsert_pipeline_writes_pages():
+    users = {path.name for path in sources() if re.search(r"\b(replace_pages|mark_seen|bury)\(", path.read_text())}
+    assert users == {"page_writes.py", "upsert.py"}
+
+
+def test_nothing_is_written_outside_the_fence():
+    for path in sources():
+        text = path.read_text()
+        if path.name != "page_writes.py" and re.search(r"page_writes\.(record_failures|replace_pages|bury)\(", text):
+            assert "page_writes.write(" in text, path

@@ -23,6 +23,24 @@ def test_a_gzipped_sitemap_is_read():
     assert sitemaps.parse(gzip.compress(URLSET)) == (False, ENTRIES)
 
 
+@pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzipped"])
+@pytest.mark.parametrize("declared", ["UTF-8", "UTF-16", None])
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be"])
+def test_a_byte_order_mark_says_how_a_sitemap_is_read(encoding, declared, pack):
+    text = URLSET.decode()
+    text = text.replace("UTF-8", declared) if declared else text.partition("\n")[2]
+    if encoding == "utf-8-sig":
+        text = text.replace("UTF-16", "UTF-8")
+    mark = "\ufeff" if encoding == "utf-16-be" else ""
+    assert sitemaps.parse(pack((mark + text).encode(encoding))) == (False, ENTRIES)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_byte_order_mark_does_not_cost_a_list_its_first_url(encoding):
+    body = "https://example.org/a\nhttps://example.org/b\n".encode(encoding)
+    assert [entry.url for entry in sitemaps.parse(body)[1]] == ["https://example.org/a", "https://example.org/b"]
+
+
 def test_a_sitemap_index_is_told_from_a_sitemap():
     body = b"<sitemapindex><sitemap><loc>https://example.org/s.xml.gz</loc></sitemap></sitemapindex>"
     assert sitemaps.parse(body) == (True, [Entry("https://example.org/s.xml.gz", None)])
@@ -37,7 +55,19 @@ def test_a_sitemap_cut_short_gives_the_entries_that_arrived():
     assert (is_index, entries) == (False, ENTRIES[:1])
 
 
-@pytest.mark.parametrize("body", [b"<html><body>no</body></html>", b"<", b"\x1f\x8bbroken", b"<?xml version='1.0'?>"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"<html><body>no</body></html>",
+        b"<",
+        b"\x1f\x8bbroken",
+        b"<?xml version='1.0'?>",
+        b"",
+        b"Not found.\nTry again.",
+        gzip.compress(b"Not found."),
+        b"\xff\xfe\x00",
+    ],
+)
 def test_a_body_that_is_no_sitemap_says_so(body):
     with pytest.raises(sitemaps.BadSitemap):
         sitemaps.parse(body)
@@ -61,3 +91,13 @@ def test_robots_txt_names_sitemaps_also_relative_ones():
         "https://example.org/s.xml",
         "https://example.org/t.xml",
     ]
+
+
+def test_a_byte_order_mark_does_not_cost_robots_txt_its_first_line():
+    robots = b"\xef\xbb\xbfSitemap: https://example.org/s.xml"
+    assert sitemaps.named_in_robots(robots, "https://example.org/robots.txt") == ["https://example.org/s.xml"]
+
+
+def test_a_comment_is_no_part_of_a_sitemap_that_robots_txt_names():
+    robots = b"Sitemap: /s.xml # the news\n# Sitemap: /old.xml\nSitemap: # none\n"
+    assert sitemaps.named_in_robots(robots, "https://example.org/robots.txt") == ["https://example.org/s.xml"]
