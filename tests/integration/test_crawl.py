@@ -392,3 +392,99 @@ async def test_a_start_url_that_leads_to_another_site_says_which_to_register(sit
         done = crawl(moved, database_url)
     assert done.code == 1
     assert f"register that one, {site.url('/')}" in done.stderr
+
+
+async def test_a_page_whose_url_scrapy_would_spell_otherwise_is_indexed(site, database_url, connection):
+    site["/market"] = html("Market", prose("market"), ["/a[1]", "/b|c", "/d%20e", "/f?x=[2]"])
+    for path, topic in (("/a%5B1%5D", "apple"), ("/a[1]", "apple"), ("/b|c", "bread"), ("/b%7Cc", "bread")):
+        site[path] = html(topic, prose(topic))
+    site["/d%20e"] = html("D", prose("door"))
+    site["/f?x=[2]"] = site["/f?x=%5B2%5D"] = html("F", prose("fire"))
+    succeeded(site, database_url)
+    assert await value(connection, "SELECT count(*) FROM scraped_pages") == 8
+
+
+async def test_a_page_that_was_met_too_deep_first_is_asked_for_from_where_it_is_not(site, database_url, connection):
+    site["/"] = html("Start", prose("start"), links=["/c1", "/x"])
+    site["/c1"] = html("C1", prose("cellar"), links=["/c2"])
+    site["/c2"] = html("C2", prose("corner"), links=["/target"])
+    site["/x"] = Page(html("X", prose("extra"), links=["/target"]), delay=0.5)
+    site["/target"] = html("Target", prose("target"))
+    await sources.add(connection, site.url("/"), slug="town", config={"max_depth": 2})
+    assert run_scrapy("crawl", "town", database_url=database_url).code == 0
+    assert "/target" in await paths(connection, site)
+
+
+async def test_pages_that_a_sitemap_lists_are_not_deep(site, database_url, connection):
+    site["/robots.txt"] = Page(f"Sitemap: {site.url('/s.xml')}", content_type="text/plain")
+    site["/s.xml"] = Page(f"<urlset><url><loc>{site.url('/hidden')}</loc></url></urlset>")
+    site["/hidden"] = html("Hidden", prose("cellar"))
+    await sources.add(connection, site.url("/"), slug="town", config={"max_depth": 1})
+    assert run_scrapy("crawl", "town", database_url=database_url).code == 0
+    assert "/hidden" in await paths(connection, site)
+
+
+async def test_a_known_page_that_moved_for_good_is_found_at_its_new_url_only(site, database_url, connection):
+    succeeded(site, database_url)
+    site["/bazaar"] = small_town()["/market"]
+    site["/market"] = Page("", status=301, headers={"Location": "/bazaar"})
+    succeeded(site, database_url)
+    assert await paths(connection, site) == {"/", "/harbour", "/library", "/bazaar"}
+    assert await rows(connection, "SELECT url, reason FROM page_tombstones") == [(site.url("/market"), "redirect")]
+    assert await pages.broken_pages(connection) == []
+
+
+async def test_a_known_page_that_redirects_for_a_while_stays(site, database_url, connection):
+    succeeded(site, database_url)
+    site["/market"] = Page("", status=302, headers={"Location": "/harbour"})
+    succeeded(site, database_url)
+    assert "/market" in await paths(connection, site)
+    assert await rows(connection, "SELECT kind FROM failed_pages") == [("redirected",)]
+
+
+async def test_a_known_page_that_is_no_web_page_any_more_is_recorded(site, database_url, connection):
+    succeeded(site, database_url)
+    site["/market"] = Page(b"%PDF-1.7 ...", content_type="application/pdf")
+    succeeded(site, database_url)
+    assert "/market" in await paths(connection, site)
+    assert await rows(connection, "SELECT kind FROM failed_pages") == [("other_type",)]
+
+
+async def test_a_limited_run_takes_the_pages_that_waited_longest(database_url, connection):
+    names = [f"/p{n}" for n in range(8)]
+    with LocalSite({name: html(name, prose(name, 2)) for name in names}) as site:
+        site["/"] = html("All", prose("all"), links=names)
+        succeeded(site, database_url)
+        site.reset()
+        for _ in range(4):
+            succeeded(site, database_url, "max_pages=4")
+        assert {request.path for request in site.requests} >= {"/", *names}
+
+
+async def test_forbidden_pages_use_up_no_place_of_the_limit(site, database_url, connection):
+    site["/robots.txt"] = Page("User-agent: *\nDisallow: /no", content_type="text/plain")
+    site["/"] = html("Start", prose("start"), links=[*(f"/no{n}" for n in range(9)), "/harbour"])
+    succeeded(site, database_url, "max_pages=4")
+    assert await paths(connection, site) == {"/", "/harbour"}
+
+
+async def test_a_redirect_loop_and_a_bomb_are_named_for_what_they_are(site, database_url, connection):
+    site["/market"] = Page("", status=302, headers={"Location": "/market2"})
+    site["/market2"] = Page("", status=302, headers={"Location": "/market"})
+    site["/library"] = Page(gzip.compress(bytes(20_000_000)), headers={"Content-Encoding": "gzip"})
+    succeeded(site, database_url)
+    assert await rows(connection, "SELECT url, kind FROM failed_pages ORDER BY kind") == [
+        (site.url("/market"), "redirect_loop"),
+        (site.url("/library"), "too_large"),
+    ]
+
+
+async def test_reembedding_asks_no_site_and_leaves_the_time_a_page_was_seen_alone(site, database_url, connection):
+    options = {"env": {"LCL_RECRAWL_AFTER": "86400"}}
+    succeeded(site, database_url, **options)
+    seen = await rows(connection, "SELECT url, last_seen_at FROM scraped_pages ORDER BY url")
+    site.reset()
+    succeeded(site, database_url, "reembed=true", **options)
+    assert await rows(connection, "SELECT url, last_seen_at FROM scraped_pages ORDER BY url") == seen
+    assert {request.path for request in site.requests} == {"/robots.txt"}
+    assert (await last_job(connection))["stats"]["pages/reembedded"] == 4

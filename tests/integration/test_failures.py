@@ -10,7 +10,7 @@ import pytest
 
 from db import pages
 from lcl_spiders.local_site import LocalSite, Page
-from tests.support.faulty_provider import POISON, FaultyProvider, faulty_provider
+from tests.support.faulty_provider import POISON, VOID, FaultyProvider, faulty_provider
 from tests.support.postgres import rows, value
 from tests.support.scrapy import Completed, run_scrapy
 from tests.support.site import html, prose, small_town
@@ -60,6 +60,15 @@ async def test_a_text_that_the_provider_refuses_costs_its_page_alone(site, provi
     assert await rows(connection, "SELECT url, kind FROM failed_pages") == [(site.url("/market"), "embedding_refused")]
     assert await page(connection, "/market") == before
     assert "book" in (await page(connection, "/library"))[0][0]
+    assert await pages.broken_pages(connection) == []
+
+
+async def test_a_text_without_a_usable_vector_costs_its_page_alone(site, provider, database_url, connection):
+    site["/market"] = html("Market", [*prose("market"), f"The philosopher sells {VOID}."])
+    done = crawl(site, database_url, provider)
+    assert done.code == 0, done.stderr
+    assert await rows(connection, "SELECT url, kind FROM failed_pages") == [(site.url("/market"), "unusable_vector")]
+    assert await value(connection, "SELECT count(*) FROM scraped_pages") == 3
     assert await pages.broken_pages(connection) == []
 
 

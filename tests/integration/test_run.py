@@ -14,7 +14,7 @@ from db import pages, sources
 from db.locks import DomainLock
 from lcl_spiders.local_site import LocalSite, Page
 from tests.support.postgres import rows, value
-from tests.support.scrapy import run_scrapy, start_scrapy
+from tests.support.scrapy import ROOT, run_scrapy, start_scrapy
 from tests.support.site import html, prose, small_town
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ async def test_a_foreign_database_is_never_migrated_unasked(site, empty_database
                 "OPENAI_BASE_URL": "http://127.0.0.1:1/v1",
                 "LCL_EMBEDDING_TIMEOUT": "1",
             },
-            "does not answer",
+            "did not answer a health check",
         ),
     ],
     ids=["no key", "wrong dimension", "unknown model", "provider away"],
@@ -124,7 +124,12 @@ async def test_a_provider_that_cannot_serve_ends_the_run_and_never_blames_the_so
 
 @pytest.mark.parametrize(
     ("name", "given"),
-    [("LCL_CHUNK_SIZE", "large"), ("LCL_EMBEDDING_PROVIDER", "magic"), ("LCL_MAX_FAILURE_SHARE", "2")],
+    [
+        ("LCL_CHUNK_SIZE", "large"),
+        ("LCL_EMBEDDING_PROVIDER", "magic"),
+        ("LCL_MAX_FAILURE_SHARE", "2"),
+        ("LCL_EXTRACTION_WORKERS", "0"),
+    ],
 )
 async def test_a_setting_that_makes_no_sense_is_named_before_anything_happens(site, database_url, name, given):
     done = run_scrapy(*crawl_of(site), database_url=database_url, env={name: given})
@@ -252,3 +257,62 @@ async def test_a_database_that_goes_away_for_good_ends_the_run_with_a_reason(
         await admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
     assert code == 1
     assert "lock_lost" in stderr or "database_unavailable" in stderr
+
+
+async def test_a_run_that_is_cut_short_deletes_nothing(slow_site, database_url, connection):
+    assert run_scrapy(*crawl_of(slow_site), database_url=database_url).code == 0
+    for n in range(MANY):
+        slow_site[f"/p{n}"] = Page("gone", status=404, delay=0.1)
+    process = started(slow_site, database_url)
+    async with asyncio.timeout(30):
+        # Another process asks: there is no event to wait for.
+        while sum(request.status == 404 for request in slow_site.requests) < 5:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    await ended(process)
+    assert await value(connection, "SELECT count(*) FROM scraped_pages") == MANY + 1
+    assert await value(connection, "SELECT count(*) FROM page_tombstones") == 0
+
+
+async def test_a_run_that_cannot_be_recorded_is_no_success(site, database_url, connection):
+    await connection.execute(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'not today'; END $$"
+    )
+    await connection.execute(
+        "CREATE TRIGGER refuse BEFORE UPDATE OF completed_at ON scrape_jobs FOR EACH ROW EXECUTE FUNCTION refuse()"
+    )
+    done = run_scrapy(*crawl_of(site), database_url=database_url)
+    assert done.code == 1
+    assert "could not be recorded" in done.stderr
+
+
+async def test_a_source_stored_with_settings_that_make_no_sense_is_one_clear_line(site, database_url, connection):
+    await sources.add(connection, site.url("/"), slug="town", config={"allow": ["("], "colour": "red"})
+    done = run_scrapy("crawl", "town", database_url=database_url)
+    assert done.code == 1
+    assert "colour" in done.stderr
+    assert is_one_clear_line(done.stderr)
+    await connection.execute("UPDATE scraper_sources SET config = '{}', spider = 'magic'")
+    done = run_scrapy("crawl", "town", database_url=database_url)
+    assert done.code == 1
+    assert "magic" in done.stderr
+    assert is_one_clear_line(done.stderr)
+
+
+async def test_an_error_in_the_spider_ends_in_failed_pages_and_the_others_go_on(
+    site, database_url, connection, tmp_path
+):
+    # The only way to force what nobody foresaw: the spider of this one process fails on one page.
+    (tmp_path / "sitecustomize.py").write_text(
+        "import lcl_spiders.base_spiders.source as source\n"
+        "read = source.SourceSpider._read\n"
+        "def broken(self, response, url):\n"
+        "    if url.endswith('/market'): raise RuntimeError('boom')\n"
+        "    return read(self, response, url)\n"
+        "source.SourceSpider._read = broken\n"
+    )
+    env = {"PYTHONPATH": f"{tmp_path}:{ROOT}"}
+    done = run_scrapy(*crawl_of(site), database_url=database_url, env=env)
+    assert done.code == 0, done.stderr
+    assert await rows(connection, "SELECT url, kind FROM failed_pages") == [(site.url("/market"), "internal_error")]
+    assert await value(connection, "SELECT count(*) FROM scraped_pages") == 3

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 DIMENSIONS = 8
 POISON = "arsenic"
+VOID = "nothingness"
 
 
 class FaultyProvider:
@@ -44,7 +45,7 @@ class FaultyProvider:
             return 503, {"error": {"message": "overloaded"}}
         if not healthy:
             self.texts += texts
-        vectors = [_vector(text) for text in texts]
+        vectors = [_vector(text) * (VOID not in text) for text in texts]
         if not healthy:
             if self.fault == "too few":
                 vectors = vectors[:-1]
