@@ -269,7 +269,7 @@ async def test_a_time_out_on_a_url_with_410_in_it_deletes_nothing(site, database
     site["/"] = html("A small town", prose("town"), links=["/410-steps", "/harbour", "/library", "/market"])
     succeeded(site, database_url)
     site["/410-steps"] = Page("410 Gone", delay=30)
-    succeeded(site, database_url, settings={"DOWNLOAD_TIMEOUT": "0.5", "RETRY_TIMES": "0"})
+    succeeded(site, database_url, settings={"DOWNLOAD_TIMEOUT": "3", "RETRY_TIMES": "0"})
     assert "/410-steps" in await paths(connection, site)
     assert await rows(connection, "SELECT kind FROM failed_pages") == [("timeout",)]
 
