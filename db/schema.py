@@ -6,6 +6,7 @@ own lock is a row that a killed process leaves behind.
 
 from __future__ import annotations
 
+import logging
 import tempfile
 import warnings
 from contextlib import contextmanager
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from db.connection import Connection
+
+logging.getLogger("yoyo").setLevel(logging.WARNING)
 
 _MIGRATION_LOCK = 0x6C636C01  # "lcl", 1: any number that only we use
 LOCK_TIMEOUT = "60s"

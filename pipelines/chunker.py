@@ -26,7 +26,7 @@ _FENCE = re.compile(r"^ {0,3}(```|~~~)")
 class Chunk:
     """A piece of a page. `hash` is sha256 of `text`, which is exactly what a provider is sent.
 
-    `heading`: the headings above the chunk's beginning, outermost first, joined by " > "; None above the first.
+    `heading`: the page's title and the headings above the chunk's beginning, outermost first, joined by " > ".
     """
 
     hash: bytes
@@ -49,8 +49,11 @@ class Chunker:
     def _splitter(self) -> MarkdownSplitter:
         return MarkdownSplitter(self.size)
 
-    def cut(self, markdown: str) -> list[Chunk]:
-        """Return the chunks of a page in order; a text that stands twice is there twice, with one hash."""
+    def cut(self, markdown: str, title: str | None = None) -> list[Chunk]:
+        """Return the chunks of a page in order; a text that stands twice is there twice, with one hash.
+
+        The page's title stands above all of its headings, unless the first of them says the same.
+        """
         if not markdown.strip():
             return []
         offsets, paths = _heading_paths(markdown)
@@ -58,8 +61,14 @@ class Chunker:
         for offset, text in self._splitter.chunk_indices(markdown):
             above = bisect_right(offsets, offset) - 1
             digest = hashlib.sha256(text.encode()).digest()
-            chunks.append(Chunk(digest, text, paths[above] if above >= 0 else None))
+            chunks.append(Chunk(digest, text, _under(title, paths[above] if above >= 0 else None)))
         return chunks
+
+
+def _under(title: str | None, path: str | None) -> str | None:
+    if not title or (path is not None and path.split(" > ")[0] == title):
+        return path
+    return title if path is None else f"{title} > {path}"
 
 
 def distinct(chunks: Sequence[Chunk]) -> dict[bytes, Chunk]:
@@ -73,14 +82,17 @@ def _heading_paths(markdown: str) -> tuple[list[int], list[str]]:
     stack: list[tuple[int, str]] = []
     fence: str | None = None
     offset = 0
+    is_after_gap = True
     for line in markdown.splitlines(keepends=True):
         if marker := _FENCE.match(line):
             fence = marker[1] if fence is None else (None if marker[1] == fence else fence)
-        elif fence is None and (heading := _HEADING.match(line.rstrip("\r\n"))):
+        # A comment in code that lost its fence looks like a heading, but stands among other lines.
+        elif fence is None and is_after_gap and (heading := _HEADING.match(line.rstrip("\r\n"))):
             level = len(heading[1])
             stack = [entry for entry in stack if entry[0] < level]
             stack.append((level, heading[2]))
             offsets.append(offset)
             paths.append(" > ".join(text for _, text in stack))
+        is_after_gap = not line.strip() or _HEADING.match(line.rstrip("\r\n")) is not None
         offset += len(line)
     return offsets, paths

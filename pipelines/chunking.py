@@ -10,6 +10,7 @@ from itemadapter import ItemAdapter
 from pipelines.chunker import Chunker
 from pipelines.outcome import Outcome
 from pipelines.run import Run
+from pipelines.unchanged import REEMBED
 
 if TYPE_CHECKING:
     from scrapy.crawler import Crawler
@@ -38,9 +39,14 @@ class ChunkingPipeline:
         content = page["content"]
         try:
             if len(content) > LARGE:
-                page["chunks"] = await asyncio.to_thread(self._chunker.cut, content)
+                page["chunks"] = await asyncio.to_thread(self._chunker.cut, content, page["title"])
             else:
-                page["chunks"] = self._chunker.cut(content)
+                page["chunks"] = self._chunker.cut(content, page["title"])
         except (ValueError, UnicodeError) as error:
             page["outcome"], page["reason"], page["message"] = Outcome.FAILED, "chunking_failed", str(error)
+            return item
+        if not page["chunks"] and page["known"] is not None and page["reason"] != REEMBED:
+            # A consent wall, a maintenance page, a move to JavaScript: no reason to forget what the page said.
+            page["outcome"], page["reason"] = Outcome.FAILED, "no_text"
+            page["message"] = "the page had text and has none now; its old version stays"
         return item

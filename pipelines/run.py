@@ -16,7 +16,7 @@ from db import pages
 from pipelines.batching import Batcher
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from uuid import UUID
 
     from scrapy.crawler import Crawler
@@ -71,6 +71,7 @@ class Run:
         self.stop_message: str | None = None
         self.start_failure: str | None = None
         self.is_complete = False
+        self.has_left_out: Callable[[], bool] = lambda: False
         self._crawler = crawler
         self._closing: asyncio.Task[None] | None = None
         self._lookups: Batcher[str, KnownPage | None] = Batcher(

@@ -38,6 +38,7 @@ MAX_PAGES = 64
 MAX_BYTES = 4_000_000
 LINGER = 0.1
 GUARD_SHARE, GUARD_LEAST = 0.5, 10
+ANSWERED = ("new", "changed", "unchanged")
 MOVED = "redirect"  # a page that is there under another URL is no loss
 
 
@@ -146,12 +147,14 @@ class UpsertPipeline:
         total = await pages.count_known(connection, run.source.id)
         gone = [departure for departure in self._departures if departure.url in indexed]
         lost = sum(departure.reason != MOVED for departure in gone)
-        too_many = lost >= GUARD_LEAST and lost > total * GUARD_SHARE
+        answered = lost + sum(run.counter(f"pages/{kind}") for kind in ANSWERED)
+        asked = min(total, answered)
+        too_many = lost >= GUARD_LEAST and lost > asked * GUARD_SHARE
         if too_many and not run.arguments.allow_mass_delete:
             run.count("pages/kept_by_guard", lost)
             run.stop(
                 "mass_delete_refused",
-                f"{lost} of {total} pages look gone, so none was deleted. If the site really dropped them, "
+                f"{lost} of {asked} pages look gone, so none was deleted. If the site really dropped them, "
                 f"run `scrapy crawl {run.source.slug} -a allow_mass_delete=true`.",
             )
             return
@@ -159,6 +162,7 @@ class UpsertPipeline:
             buried = await page_writes.bury(connection, run.source.id, run.job_id, gone)
             await page_writes.clear_failures(connection, run.source.id, urls)
         run.count("pages/gone", buried)
+        run.count("pages/absent", len(self._departures) - len(gone))
 
 
 def _as_write(page: ItemAdapter, outcome: Outcome) -> Write:

@@ -89,7 +89,8 @@ CREATE TABLE page_embeddings (
     token_count integer,
     embedding   vector NOT NULL,
     search      tsvector GENERATED ALWAYS AS (
-        to_tsvector(lcl_text_config(language), coalesce(heading || E'\n', '') || content)
+        setweight(to_tsvector(lcl_text_config(language), coalesce(heading, '')), 'A')
+        || to_tsvector(lcl_text_config(language), content)
     ) STORED,
     UNIQUE (page_id, model_id, chunk_hash)
 );

@@ -4,7 +4,7 @@
 SELECT id, url, content_hash, body_hash, etag, last_modified, outlinks, last_seen_at
 FROM scraped_pages
 WHERE source_id = %(source_id)b
-  AND url = ANY (%(urls)b)
+  AND url = ANY(%(urls)b)
 
 -- due --
 SELECT id, url, content_hash, body_hash, etag, last_modified, outlinks, last_seen_at

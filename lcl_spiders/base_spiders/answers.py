@@ -14,7 +14,7 @@ from scrapy.exceptions import (
 )
 from w3lib.encoding import http_content_type_encoding
 
-from lcl_spiders.downloadermiddlewares.typed import RobotsForbidden, TooLarge, TooManyRedirects
+from lcl_spiders.downloadermiddlewares.typed import BodyCutShort, RobotsForbidden, TooLarge, TooManyRedirects
 
 if TYPE_CHECKING:
     from scrapy.http import Response
@@ -25,6 +25,7 @@ _KINDS: dict[type[Exception], str] = {
     RobotsForbidden: "robots_forbidden",
     TooManyRedirects: "redirect_loop",
     TooLarge: "too_large",
+    BodyCutShort: "body_cut_short",
     DownloadCancelledError: "too_large",
     DownloadTimeoutError: "timeout",
     CannotResolveHostError: "dns",

@@ -39,6 +39,10 @@ class Frontier:
         """Whether the page limit is reached."""
         return self._left <= 0
 
+    def has_waiting(self) -> bool:
+        """Return whether there are pages that the limit left out."""
+        return any(url not in self._met for url, _ in self._waiting)
+
     def is_in_scope(self, url: str) -> bool:
         """Return whether a URL belongs to the source: its domain, its allow and deny patterns, no media file."""
         if len(url) > MAX_URL or not url.startswith(self._prefixes):

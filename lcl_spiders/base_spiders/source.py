@@ -23,7 +23,7 @@ from lcl_spiders.base_spiders.answers import (
 )
 from lcl_spiders.base_spiders.frontier import MAX_URL, Frontier
 from lcl_spiders.downloadermiddlewares.typed import RobotsForbidden
-from lcl_spiders.extraction import ExtractedPage, ExtractionError, body_hash
+from lcl_spiders.extraction import ExtractedPage, ExtractionCrashed, ExtractionError, body_hash
 from lcl_spiders.extraction.config import ExtractionConfig
 from lcl_spiders.extraction.pool import ExtractionPool, leased_pool
 from lcl_spiders.items import Outcome, PageItem
@@ -85,6 +85,7 @@ class SourceSpider(Spider):
         """Make the run's parts ready and yield what `find` finds; an error there ends the run with its reason."""
         self.run = Run.of(self.crawler)
         self.frontier = Frontier(self.domain, self.config, self.run.arguments.max_pages)
+        self.run.has_left_out = self.frontier.has_waiting
         try:
             self.pool = await self._leases.enter_async_context(
                 leased_pool(self.extraction.workers, self.extraction.time_limit, self.extraction.memory_limit)
@@ -192,6 +193,8 @@ class SourceSpider(Spider):
             if response.meta["is_expected"] or response.meta["is_start"]:
                 message = f"answers {header(response, 'Content-Type') or 'no content type'}, which is not read yet"
                 yield outcome(url, Outcome.UNKNOWN, "other_type", status, message)
+            if response.meta["is_start"]:
+                self.run.start_failure = f"{url} {message}"
         else:
             async for result in self._read_page(response, url):
                 yield result
@@ -219,6 +222,10 @@ class SourceSpider(Spider):
         else:
             try:
                 page = await self.pool.extract(response.body, url, charset(response))
+            except ExtractionCrashed as error:
+                if not self.crawler.crawling:  # the shutdown took the workers with it, which says nothing of the page
+                    return
+                item.outcome, item.reason, item.message = Outcome.FAILED, error.kind, str(error)
             except ExtractionError as error:
                 item.outcome, item.reason, item.message = Outcome.FAILED, error.kind, str(error)
                 item.outlinks = known.outlinks if known is not None else ()

@@ -48,6 +48,10 @@ class WebsiteSpider(SourceSpider):
             )
         failed = await run.runtime.use_connection(lambda connection: pages.due_failures(connection, run.source.id))
         self.has_fresh_pages = bool(fresh)
+        if not self.frontier.is_in_scope(self.start_url):
+            why = "its allow or deny patterns exclude it, it names a media file, or it is too long"
+            run.stop("start_excluded", f"the source's own start URL is out of its scope: {why}")
+            return
         for url in self.frontier.unmet([self.start_url]):
             is_fresh = self.has_fresh_pages and await self.fresh_among([url])
             if not is_fresh and (request := self.ask_for(url, is_start=True)):

@@ -18,6 +18,7 @@ from db.errors import AmbiguousSource, DatabaseProblem, InvalidSource, SourceNot
 from lcl_spiders.base_spiders import KINDS
 from lcl_spiders.extensions.run import RunExtension
 from lcl_spiders.extensions.summary import summarise
+from lcl_spiders.extensions.verdict import LIMITED
 from lcl_spiders.extraction.config import ExtractionConfig
 from pipelines.arguments import RunArguments
 from pipelines.config import Config
@@ -96,6 +97,8 @@ class Command(BaseRunSpiderCommand):
         self.exitcode = verdict.exit_code
         if verdict.status == "succeeded":
             print(f"{slug}: {summarise(extension.run.counters())}")
+            if verdict.reason == LIMITED:
+                print(f"{slug}: the page limit left pages out; raise the source's max_pages to reach them")
         else:
             sys.stderr.write(f"scrapy crawl: {slug}: {verdict.status} ({verdict.reason}): {verdict.message}\n")
 

@@ -5,6 +5,7 @@ All of them raise a bare `IgnoreRequest` for robots.txt, redirects and decompres
 
 from __future__ import annotations
 
+import zlib
 from typing import TYPE_CHECKING, Any
 
 from scrapy.downloadermiddlewares.httpcompression import HttpCompressionMiddleware
@@ -29,6 +30,10 @@ class TooLarge(IgnoreRequest):
     """A body is larger than `DOWNLOAD_MAXSIZE` when decompressed."""
 
 
+class BodyCutShort(IgnoreRequest):
+    """A compressed body ends before its end."""
+
+
 class TypedRobotsTxtMiddleware(RobotsTxtMiddleware):
     """robots.txt, with `RobotsForbidden`."""
 
@@ -50,10 +55,25 @@ class TypedRedirectMiddleware(RedirectMiddleware):
 
 
 class TypedHttpCompressionMiddleware(HttpCompressionMiddleware):
-    """Decompression, with `TooLarge`."""
+    """Decompression, with `TooLarge`, and with `BodyCutShort` where Scrapy takes what it got for the page."""
 
-    def process_response(self, *args: Any, **kwargs: Any) -> Request | Response:
+    def process_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Request | Response:
+        # Looked at first: Scrapy takes the header away from the answer that it decodes.
+        is_gzip = response.headers.getlist("Content-Encoding")[-1:] in ([b"gzip"], [b"x-gzip"])
         try:
-            return super().process_response(*args, **kwargs)
+            answer = super().process_response(request, response, *args, **kwargs)
         except IgnoreRequest as error:
             raise TooLarge(str(error)) from error
+        if is_gzip and response.body and request.method != "HEAD" and not _is_whole_gzip(response.body):
+            msg = f"the gzip stream of {response.url} has no end"
+            raise BodyCutShort(msg)
+        return answer
+
+
+def _is_whole_gzip(body: bytes) -> bool:
+    stream = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+    try:
+        stream.decompress(body)
+    except zlib.error:
+        return False
+    return stream.eof

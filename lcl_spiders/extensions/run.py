@@ -243,7 +243,7 @@ class RunExtension:
                 error=verdict.message,
                 stats=run.counters(),
             )
-            if self._refusal is not None or not is_first_time:
+            if self._refusal is not None or not is_first_time or verdict.reason == "lock_lost":
                 return
             until = await sources.record_run(connection, run.source.id, success=verdict.blame)
         if until is not None:

@@ -13,6 +13,7 @@ _PAGES = (
     ("embedded again", "pages/reembedded"),
     ("unchanged", "pages/unchanged"),
     ("skipped as fresh", "pages/skipped_recent"),
+    ("without text", "pages/empty"),
     ("gone", "pages/gone"),
     ("kept though they look gone", "pages/kept_by_guard"),
     ("not judged", "pages/left_unjudged"),

@@ -12,6 +12,7 @@ EXIT_BUSY = 75  # EX_TEMPFAIL of sysexits.h
 
 FAULTS_OF_THE_SOURCE = frozenset({"site_unreachable", "robots_unavailable", "yield_collapse"})
 FINISHED = "finished"
+LIMITED = "max_pages"
 PRESENT = (
     "new",
     "changed",
@@ -71,16 +72,17 @@ def judge(run: Run, closed_because: str) -> Verdict:
             "skipped_lastmod",
         )
     )
-    bad = run.counter("pages/unknown") + run.counter("pages/failed")
+    unknown, failed = run.counter("pages/unknown"), run.counter("pages/failed")
+    bad = unknown + failed
     if run.start_failure is not None:
         return Verdict.failure("site_unreachable", f"the start URL could not be read: {run.start_failure}")
-    if not present and bad:
+    if not present and unknown and not failed:
         return Verdict.failure(
             "site_unreachable",
             f"no page of {run.source.start_url} could be read ({bad} tried); `scrapy status` lists them",
         )
-    if not present:
+    if not present and not bad:
         return Verdict.failure("yield_collapse", f"the run found no page at {run.source.start_url}")
     if bad > (present + bad) * run.config.max_failure_share:
         return Verdict.failure("too_many_failures", f"{bad} of {present + bad} pages could not be read")
-    return Verdict("succeeded", closed_because, None, blame=True)
+    return Verdict("succeeded", LIMITED if run.has_left_out() else closed_because, None, blame=True)

@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import os
+from base64 import b64encode
 from http import HTTPStatus
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import numpy as np
 import openai
@@ -84,8 +86,11 @@ class OpenAIProvider:
                 raise ProviderRefused(msg) from error
             msg = f"the embedding provider does not answer: {_short(error)}"
             raise ProviderUnavailable(msg) from error
+        except AttributeError as error:  # the client library's, over an answer that is no JSON object
+            msg = f"what answers at {self._client.base_url.host} is no OpenAI-compatible API. Check OPENAI_BASE_URL"
+            raise ProviderMisconfigured(msg) from error
         except (openai.OpenAIError, ValueError) as error:
-            msg = f"the embedding provider does not answer: {_short(error)}"
+            msg = f"the embedding provider at {self._client.base_url.host} does not answer: {_short(error)}"
             raise ProviderUnavailable(msg) from error
         indexes = [entry.index for entry in answer.data]
         if sorted(indexes) != list(range(len(texts))):
@@ -101,4 +106,16 @@ class OpenAIProvider:
 
 
 def _short(error: Exception) -> str:
-    return str(error).replace("\n", " ")[:300]
+    """Return an error's text without what a server may echo of the request's secrets."""
+    text = " ".join(str(error).split())
+    for secret in filter(None, (os.environ.get("OPENAI_API_KEY"), *_userinfo())):
+        text = text.replace(secret, "***")
+    return text[:300]
+
+
+def _userinfo() -> list[str]:
+    parts = urlsplit(os.environ.get("OPENAI_BASE_URL") or "")
+    if not parts.username:
+        return []
+    pair = f"{parts.username}:{parts.password or ''}"
+    return [b64encode(pair.encode()).decode(), pair, *filter(None, [parts.password])]

@@ -185,7 +185,7 @@ class TestChangedPages:
         assert after["the cats"].id == before["the cats"].id
         assert after["the cats"].embedding == before["the cats"].embedding
         search = await value(connection, "SELECT search::text FROM page_embeddings WHERE heading = 'New'")
-        assert search == "'cat':3 'new':1"
+        assert search == "'cat':3 'new':1A"
 
     async def test_labels_that_did_not_change_write_nothing(self, index: Index, connection: Connection) -> None:
         url = index.url("a")

@@ -488,3 +488,38 @@ async def test_reembedding_asks_no_site_and_leaves_the_time_a_page_was_seen_alon
     assert await rows(connection, "SELECT url, last_seen_at FROM scraped_pages ORDER BY url") == seen
     assert {request.path for request in site.requests} == {"/robots.txt"}
     assert (await last_job(connection))["stats"]["pages/reembedded"] == 4
+
+
+async def test_a_known_page_that_lost_its_text_keeps_its_old_version(site, database_url, connection):
+    succeeded(site, database_url)
+    before = await snapshot(connection)
+    site["/market"] = "<html><head><title>Market</title></head><body><div id=app></div></body></html>"
+    succeeded(site, database_url)
+    assert await snapshot(connection) == before
+    assert await rows(connection, "SELECT kind FROM failed_pages") == [("no_text",)]
+
+
+async def test_a_compressed_body_cut_short_is_not_taken_for_the_page(site, database_url, connection):
+    succeeded(site, database_url)
+    before = await snapshot(connection)
+    whole = gzip.compress(html("Market", prose("stall", 40)).encode())
+    site["/market"] = Page(whole[:300], headers={"Content-Encoding": "gzip"})
+    site["/harbour"] = Page(gzip.compress(small_town()["/harbour"].encode()), headers={"Content-Encoding": "gzip"})
+    succeeded(site, database_url)
+    assert await rows(connection, "SELECT kind FROM failed_pages") == [("body_cut_short",)]
+    assert (await snapshot(connection))[0] == before[0]
+
+
+async def test_a_run_that_left_pages_out_says_so(site, database_url, connection):
+    done = crawl(site, database_url, "max_pages=2")
+    assert done.code == 0
+    assert "the page limit left pages out" in done.stdout
+    assert (await last_job(connection))["reason"] == "max_pages"
+
+
+async def test_a_start_url_that_its_own_source_excludes_is_said_plainly(site, database_url, connection):
+    await sources.add(connection, site.url("/"), slug="town", config={"deny": ["."]})
+    done = run_scrapy("crawl", "town", database_url=database_url)
+    assert done.code == 1
+    assert "start_excluded" in done.stderr
+    assert await value(connection, "SELECT consecutive_failures FROM scraper_sources") == 0

@@ -150,3 +150,23 @@ async def test_a_run_in_which_most_pages_fail_is_no_success(site, database_url, 
     assert "too_many_failures" in done.stderr
     assert await value(connection, "SELECT count(*) FROM failed_pages") == 3
     assert await value(connection, "SELECT count(*) FROM scraped_pages") == 1
+
+
+async def test_a_provider_that_refuses_everything_is_no_fault_of_the_site(site, provider, database_url, connection):
+    for path in ("/", "/harbour", "/library", "/market"):
+        site[path] = html(
+            path, [f"The apothecary sells {POISON} on {path}.", *prose(path)[:1]], ["/harbour", "/market"]
+        )
+    done = crawl(site, database_url, provider)
+    assert done.code == 1
+    assert "too_many_failures" in done.stderr
+    assert await value(connection, "SELECT consecutive_failures FROM scraper_sources") == 0
+
+
+async def test_a_key_that_a_server_echoes_reaches_no_log_and_no_row(site, provider, database_url, connection):
+    env = {**provider.env, "OPENAI_API_KEY": "sk-very-secret"}
+    provider.fault = "echo"
+    done = run_scrapy("crawl", "website", "-a", f"url={site.url('/')}", database_url=database_url, env=env)
+    assert done.code == 1
+    assert "very-secret" not in done.stdout + done.stderr
+    assert await value(connection, "SELECT count(*) FROM scrape_jobs WHERE error LIKE '%%very-secret%%'") == 0

@@ -82,6 +82,8 @@ def faulty_provider() -> Iterator[FaultyProvider]:
         def do_POST(self) -> None:
             texts = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["input"]
             status, answer = provider.answer(texts)
+            if provider.fault == "echo":
+                status, answer = 401, {"error": {"message": f"bad credentials: {self.headers['Authorization']}"}}
             body = json.dumps(answer).encode()
             self.send_response(status)
             self.send_header("Content-Type", "application/json")

@@ -5,11 +5,12 @@ import pytest
 from lcl_spiders.extensions.verdict import Verdict, judge
 
 
-def run(stop=None, start_failure=None, **counters):
+def run(stop=None, start_failure=None, limited=False, **counters):
     return SimpleNamespace(
         stop_reason=stop,
         stop_message=stop and f"because of {stop}",
         start_failure=start_failure,
+        has_left_out=lambda: limited,
         counter=lambda name: counters.get(name.removeprefix("pages/"), 0),
         source=SimpleNamespace(start_url="https://example.org/"),
         config=SimpleNamespace(max_failure_share=0.5),
@@ -25,6 +26,8 @@ def run(stop=None, start_failure=None, **counters):
         ({"new": 3, "unknown": 3}, "succeeded", "finished", True),
         ({"new": 3, "unknown": 2, "failed": 2}, "failed", "too_many_failures", None),
         ({"unknown": 1}, "failed", "site_unreachable", False),
+        ({"failed": 5}, "failed", "too_many_failures", None),
+        ({"new": 3, "limited": True}, "succeeded", "max_pages", True),
         ({"gone": 5}, "failed", "yield_collapse", False),
         ({}, "failed", "yield_collapse", False),
     ],
