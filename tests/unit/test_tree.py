@@ -43,7 +43,7 @@ def test_no_file_names_the_folder_it_stands_in(texts: dict[Path, str]) -> None:
 
 
 def test_no_file_names_a_package_index(texts: dict[Path, str]) -> None:
-    option = re.compile("--" + r"(?:extra-)?(?:index-url|find-links)|PIP_" + r"(?:EXTRA_)?INDEX_URL")
+    option = re.compile("--" + r"(?:extra-)?(?:index" + r"-url|find-links)|PIP_" + r"(?:EXTRA_)?INDEX_URL")
 
     assert [str(file) for file, text in texts.items() if option.search(text)] == []
 
