@@ -21,10 +21,12 @@ Whoever has a vector and a connection already calls `db.search.search_pages`.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from scrapy.addons import AddonManager
+from scrapy.utils.conf import closest_scrapy_cfg
 from scrapy.utils.project import get_project_settings
 
 from db import models, overview, sources
@@ -56,6 +58,9 @@ class Result:
 
 def project_config() -> Config:
     """Return the configuration of the Scrapy project around the working directory. Raises `ValueError`."""
+    if not closest_scrapy_cfg() and "SCRAPY_SETTINGS_MODULE" not in os.environ:
+        msg = "no scrapy.cfg here or above: call this inside the project's folder, or pass a config"
+        raise ValueError(msg)
     settings = get_project_settings()
     AddonManager.load_pre_crawler_settings(settings)
     return Config.from_settings(settings)

@@ -49,7 +49,7 @@ class Command(IndexCommand):
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         super().add_options(parser)
         parser.add_argument(
-            "--limit", type=whole_number(1, 100), default=10, metavar="N", help="most pages to print (default: 10)"
+            "--limit", type=whole_number(1, 100), default=10, metavar="N", help="most pages to print (default 10)"
         )
         parser.add_argument("--source", metavar="NAME", help="only this source, by slug, domain or id")
         parser.add_argument("--text-only", action="store_true", help="by words alone, without the embedding provider")

@@ -59,8 +59,8 @@ class Command(IndexCommand):
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         super().add_options(parser)
         group = parser.add_argument_group("options of add")
-        group.add_argument("--slug", metavar="SLUG", help="name of the source (default: made from the domain)")
-        group.add_argument("--spider", metavar="KIND", help="kind of source (default: website)")
+        group.add_argument("--slug", metavar="SLUG", help="name of the source (default made from the domain)")
+        group.add_argument("--spider", metavar="KIND", help="kind of source (default website)")
         group.add_argument(
             "--set",
             dest="source_settings",

@@ -61,7 +61,7 @@ class Command(IndexCommand):
             type=whole_number(1, 10_000),
             default=10,
             metavar="N",
-            help="most runs, and most failed pages, to print (default: 10)",
+            help="most runs, and most failed pages, to print (default 10)",
         )
 
     async def main(self, words: list[str], opts: argparse.Namespace) -> int:
