@@ -24,7 +24,7 @@ from pipelines.arguments import RunArguments
 from pipelines.config import Config
 from pipelines.runtime import prepare_database
 
-GC_THRESHOLD = (50_000, 20, 100)
+GC_THRESHOLD = (20_000, 10, 10)
 CMDLINE = SETTINGS_PRIORITIES["cmdline"]
 
 

@@ -1,5 +1,6 @@
 """What runs in the pool's processes, and how such a process is started."""
 
+import ctypes
 import fcntl
 import gc
 import os
@@ -8,6 +9,7 @@ import select
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from multiprocessing import parent_process
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from threading import Lock
@@ -31,6 +33,9 @@ PRELOADED = [
     "w3lib.url",
     "pebble",
 ]
+
+LARGE_BODY = 200_000
+"""Bytes; the tree of such a page takes some ten times as many."""
 
 _main_module = Lock()
 
@@ -98,6 +103,15 @@ def _extract(time_limit: float, page: Page) -> Outcome:
         return ExtractionFailed(f"{type(error).__name__}: {error}")
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
+        if len(page[0]) > LARGE_BODY:
+            _give_memory_back()
+
+
+def _give_memory_back() -> None:
+    """Return what a large page took to the system: glibc keeps it otherwise, in every worker that met one."""
+    gc.collect()
+    with suppress(OSError, AttributeError):  # another C library has no malloc_trim
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _die_with_parent() -> None:
