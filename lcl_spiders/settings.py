@@ -49,7 +49,7 @@ DEPTH_LIMIT = 0  # a source's max_depth is kept by the frontier, before a page c
 DOWNLOAD_MAXSIZE = 10 * 1024 * 1024
 DOWNLOAD_WARNSIZE = 0
 DOWNLOAD_TIMEOUT = 30
-DNS_RESOLVER = "scrapy.resolver.CachingHostnameResolver"  # Scrapy's default knows no IPv6
+TWISTED_DNS_RESOLVER = "scrapy.resolver.CachingHostnameResolver"  # Scrapy's default knows no IPv6
 REDIRECT_MAX_TIMES = 10
 RETRY_TIMES = 2
 
