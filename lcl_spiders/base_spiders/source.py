@@ -94,7 +94,7 @@ class SourceSpider(Spider):
                 yield found
         except DatabaseProblem as error:
             self.run.stop(error.reason, str(error))
-        except Exception as error:
+        except Exception as error:  # Scrapy would only say "start_error"
             self.logger.exception("the crawl could not go on")
             self.run.stop("internal_error", f"{type(error).__name__}: {one_line(error)}")
 
@@ -147,7 +147,7 @@ class SourceSpider(Spider):
                     yield result
         except DatabaseProblem as error:
             self.run.stop(error.reason, str(error))
-        except Exception as error:
+        except Exception as error:  # whatever it is, the page must end as an item
             self.logger.exception("%s: an error that nobody foresaw", asked)
             message = f"{type(error).__name__}: {one_line(error)}"
             yield outcome(asked, Outcome.FAILED, "internal_error", response.status, message)
@@ -260,7 +260,7 @@ class SourceSpider(Spider):
 
     def page_failed(self, failure: Failure) -> list[PageItem | Request]:
         """Turn a request without an answer into an item: by the type of the error, never by its text (A23)."""
-        request: Request = failure.request  # type: ignore[attr-defined]
+        request: Request = failure.request  # type: ignore[attr-defined]  # Scrapy sets it on every errback's failure
         error = failure.value
         results: list[PageItem | Request] = []
         if isinstance(error, RobotsForbidden):

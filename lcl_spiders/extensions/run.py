@@ -97,7 +97,7 @@ class RunExtension:
             raise self._refuse("provider_unavailable", str(error)) from error
         except (SourceNotFound, AmbiguousSource) as error:
             raise self._refuse("unknown_source", str(error)) from error
-        except Exception as error:
+        except Exception as error:  # left alone, it would only be logged, and the crawl go on unlocked
             logger.exception("the run could not be opened")
             raise self._refuse("internal_error", f"{type(error).__name__}: {one_line(error)}") from error
 
@@ -259,7 +259,7 @@ class RunExtension:
         try:
             async with asyncio.timeout(timeout):
                 await action
-        except Exception:
+        except Exception:  # what comes after it, the lock's release above all, must run in every case
             logger.exception("cannot %s", what)
             return False
         return True

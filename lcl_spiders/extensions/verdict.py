@@ -59,19 +59,7 @@ def judge(run: Run, closed_because: str) -> Verdict:
         return Verdict.failure(run.stop_reason, run.stop_message or run.stop_reason)
     if closed_because != FINISHED:
         return Verdict.failure(closed_because, f"the crawl was ended early ({closed_because}); what it did is kept")
-    present = sum(
-        run.counter(f"pages/{kind}")
-        for kind in (
-            "new",
-            "changed",
-            "reembedded",
-            "unchanged",
-            "not_modified",
-            "duplicate",
-            "skipped_recent",
-            "skipped_lastmod",
-        )
-    )
+    present = sum(run.counter(f"pages/{kind}") for kind in PRESENT)
     unknown, failed = run.counter("pages/unknown"), run.counter("pages/failed")
     bad = unknown + failed
     if run.start_failure is not None:
