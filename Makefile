@@ -7,10 +7,10 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format crawl bench constraints clean
+.PHONY: help setup demo test lint format crawl bench bench-refresh constraints clean
 
 help: ## List what can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 setup: $(READY) ## Build .venv with everything pinned in constraints.txt
 
@@ -51,6 +51,9 @@ crawl: setup ## Crawl one site into the index: make crawl URL=https://example.or
 
 bench: setup ## Measure a crawl and its refreshes against plain Scrapy
 	@$(BIN)/python -m benchmarks.crawl
+
+bench-refresh: setup ## Refresh a site that edits, breaks, lies and comes back, and hold the index against its truth
+	@$(BIN)/python -m benchmarks.refresh $(ARGS)
 
 constraints: ## Resolve the newest versions pyproject.toml allows, and pin them in constraints.txt
 	@echo "Resolving with $$($(PYTHON) -V) (a few minutes)"

@@ -21,7 +21,7 @@ MB = 1024 * 1024
 class Measured:
     """`wall` and `cpu` in seconds over the whole tree, `peak` proportional set size in MB.
 
-    `samples`: (progress, MB) pairs, where progress is what the caller counts.
+    `samples`: (progress, MB) pairs, where progress is what the caller counts. `code`: how the command ended.
     """
 
     wall: float
@@ -29,14 +29,22 @@ class Measured:
     peak: float
     output: str
     samples: list[tuple[int, float]] = field(default_factory=list)
+    code: int = 0
 
     def memory_at(self, progress: int) -> float | None:
         """Return the memory at the first sample that had come this far."""
         return next((mb for done, mb in self.samples if done >= progress), None)
 
 
-def run(command: Sequence[str], env: Mapping[str, str], cwd: Path, progress: Callable[[], int] = lambda: 0) -> Measured:
-    """Run a command to its end. Raises `RuntimeError` with its output when it fails."""
+def run(
+    command: Sequence[str],
+    env: Mapping[str, str],
+    cwd: Path,
+    progress: Callable[[], int] = lambda: 0,
+    *,
+    may_fail: bool = False,
+) -> Measured:
+    """Run a command to its end. Raises `RuntimeError` with its output when it fails, unless it may."""
     began = time.perf_counter()
     log = cwd / ".cache" / "benchmarks" / "last.log"
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -57,10 +65,11 @@ def run(command: Sequence[str], env: Mapping[str, str], cwd: Path, progress: Cal
         wall = time.perf_counter() - began
         out.seek(0)
         output = out.read()
-    if process.returncode:
+    if process.returncode and not may_fail:
         msg = f"{' '.join(command)} ended with {process.returncode}:\n{output[-4000:]}"
         raise RuntimeError(msg)
-    return Measured(wall, sum(cpu.values()), max((mb for _, mb in samples), default=0.0), output, samples)
+    peak = max((mb for _, mb in samples), default=0.0)
+    return Measured(wall, sum(cpu.values()), peak, output, samples, process.returncode)
 
 
 def _members(root: psutil.Process) -> list[psutil.Process]:

@@ -53,6 +53,16 @@ class Counts:
 
 
 @dataclass(frozen=True)
+class CheckIntervals:
+    """How often the pages of a source are checked; None while none has been."""
+
+    pages: int
+    least: dt.timedelta | None
+    median: dt.timedelta | None
+    most: dt.timedelta | None
+
+
+@dataclass(frozen=True)
 class FailedPage:
     """A row of `failed_pages`."""
 
@@ -64,6 +74,14 @@ class FailedPage:
     first_failed_at: dt.datetime
     last_failed_at: dt.datetime
     next_retry_at: dt.datetime
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """The counters of runs, summed. `runs` is how many there were: ended, and with a record of what they did."""
+
+    runs: int
+    counters: dict[str, int]
 
 
 async def sources(connection: Connection) -> list[SourceState]:
@@ -81,11 +99,25 @@ async def counts(connection: Connection, source_id: UUID) -> Counts:
         return await cursor.fetchone() or Counts(0, 0, 0, 0)
 
 
+async def check_intervals(connection: Connection, source_id: UUID) -> CheckIntervals:
+    """Return the intervals between the checks of a source's pages."""
+    async with connection.cursor(row_factory=class_row(CheckIntervals)) as cursor:
+        await cursor.execute(_SQL["check_intervals"], {"source_id": source_id})
+        return await cursor.fetchone() or CheckIntervals(0, None, None, None)
+
+
 async def failed_pages(connection: Connection, source_id: UUID, *, limit: int) -> list[FailedPage]:
     """Return the failed pages of a source, most attempts first."""
     async with connection.cursor(row_factory=class_row(FailedPage)) as cursor:
         await cursor.execute(_SQL["failed_pages"], {"source_id": source_id, "limit": limit})
         return await cursor.fetchall()
+
+
+async def ledger(connection: Connection, source_id: UUID | None = None) -> Ledger:
+    """Return what the recorded runs counted, of one source or of all. What is no number in their stats is left out."""
+    async with connection.cursor(row_factory=class_row(Ledger)) as cursor:
+        await cursor.execute(_SQL["ledger"], {"source_id": source_id})
+        return await cursor.fetchone() or Ledger(0, {})
 
 
 async def slugs(connection: Connection, source_ids: Collection[UUID]) -> dict[UUID, str]:

@@ -18,7 +18,7 @@ from db.sql import load
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import AsyncIterator, Iterable, Sequence
+    from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
     from uuid import UUID
 
     from db.connection import Connection
@@ -69,15 +69,53 @@ class PageRow:
     manifest: Sequence[bytes]
     chunks: Sequence[ChunkRow]
     seen_at: dt.datetime | None = None
+    fetch: Fetch | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """What is remembered of a download: when its answer came, and what may spare the next one.
+
+    `reader` is the version of what read the page, `lastmod` what the sitemap said of it by then, and `audit_offset` the
+    count of checks at which the page's next audit cycle begins.
+    """
+
+    at: dt.datetime
+    body_bytes: int
+    reader: str | None
+    lastmod: str | None
+    audit_offset: int
 
 
 @dataclass(frozen=True, slots=True)
 class SeenPage:
-    """A page seen again with the same content; `validators` is None where nothing else changed either."""
+    """A page seen again with the same content; `validators` is None where nothing else changed either.
+
+    `fetch` is None when it was not downloaded: `signal` then says on whose word it is unchanged.
+    """
 
     id: int
     url: str
     validators: Validators | None = None
+    fetch: Fetch | None = None
+    signal: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DuplicatePage:
+    """A page whose text is indexed under another URL: kept with its text, without chunks of its own."""
+
+    row: PageRow
+    original: int
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """When pages are checked next: counted from the run's start, within a shortest and a longest interval."""
+
+    started_at: dt.datetime
+    shortest: dt.timedelta
+    longest: dt.timedelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +130,12 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Departure:
-    """A page with clear evidence that it is gone."""
+    """A page with clear evidence that it is gone; `target` is where it moved to."""
 
     url: str
     reason: str
     http_status: int | None
+    target: str | None = None
 
 
 @asynccontextmanager
@@ -113,15 +152,19 @@ async def write(connection: Connection, domain: str, fence: int) -> AsyncIterato
         yield
 
 
-async def replace_pages(connection: Connection, source_id: UUID, model_id: int, pages: Iterable[PageRow]) -> None:
-    """Write pages and make their embeddings equal to their chunks, inside a `write` transaction.
+async def replace_pages(
+    connection: Connection, source_id: UUID, model_id: int, pages: Iterable[PageRow]
+) -> dict[str, int]:
+    """Write pages and make their embeddings equal to their chunks, inside a `write` transaction; return ids by URL.
 
-    URLs must be unique within the batch. Raises `IncompleteWrite` when a page would not end up with exactly its
-    chunks, or these are not the chunks of its manifest (A16); the transaction must then roll back.
+    URLs must be unique within the batch. A twin takes over the text that its original gives up. Raises
+    `IncompleteWrite` when a page would not end up with exactly its chunks, or these are not the chunks of its manifest
+    (A16); the transaction must then roll back.
     """
     batch = sorted(pages, key=lambda page: page.url)
     if not batch:
-        return
+        return {}
+    await _hand_over(connection, source_id, {page.url: page.content_hash for page in batch})
     ids = await _upsert_pages(connection, source_id, batch)
     chunks = [(position, chunk) for position, page in enumerate(batch, 1) for chunk in page.chunks]
     cursor = await connection.execute(
@@ -148,9 +191,62 @@ async def replace_pages(connection: Connection, source_id: UUID, model_id: int, 
         if {chunk.hash for chunk in page.chunks} != set(page.manifest):
             msg = f"{page.url}: its chunks are not those of its manifest"
             raise IncompleteWrite(msg)
-    urls = [page.url for page in batch]
+    await _welcome(connection, source_id, [page.url for page in batch])
+    return ids
+
+
+async def twins(connection: Connection, source_id: UUID, hashes: Sequence[bytes]) -> dict[bytes, tuple[int, str]]:
+    """Return id and URL of the pages that are indexed with these content hashes, by hash."""
+    values = {"source_id": source_id, "content_hashes": list(hashes)}
+    cursor = await connection.execute(_SQL["twins"], values, prepare=True, binary=True)
+    return {content_hash: (page_id, url) for content_hash, page_id, url in await cursor.fetchall()}
+
+
+async def write_duplicates(
+    connection: Connection, source_id: UUID, duplicates: Sequence[DuplicatePage]
+) -> dict[str, int]:
+    """Write pages that are indexed under another URL, inside a `write` transaction; return their ids by URL.
+
+    Twins of a page that becomes a duplicate itself are handed its text first.
+    """
+    batch = sorted((each.row for each in duplicates), key=lambda row: row.url)
+    original = {each.row.url: each.original for each in duplicates}
+    await _hand_over(connection, source_id, dict.fromkeys(original))
+    cursor = await connection.execute(
+        _SQL["write_duplicates"],
+        {
+            "source_id": source_id,
+            "urls": [row.url for row in batch],
+            "titles": [row.title for row in batch],
+            "languages": [row.language for row in batch],
+            "contents": [row.content for row in batch],
+            "content_hashes": [row.content_hash for row in batch],
+            "body_hashes": [row.body_hash for row in batch],
+            "etags": [row.etag for row in batch],
+            "last_modifieds": [row.last_modified for row in batch],
+            "outlinks": [link for row in batch for link in row.outlinks],
+            "outlink_counts": [len(row.outlinks) for row in batch],
+            "duplicates_of": [original[row.url] for row in batch],
+        },
+    )
+    ids = {url: page_id for page_id, url in await cursor.fetchall()}
+    await connection.execute(_SQL["drop_embeddings"], {"page_ids": list(ids.values())})
+    await _welcome(connection, source_id, list(ids))
+    return ids
+
+
+async def _hand_over(connection: Connection, source_id: UUID, leaving: Mapping[str, bytes | None]) -> int:
+    """Let a twin take the place of each page that is about to lose its text, and return how many twins moved.
+
+    `leaving` maps URLs to their next content hash, None for pages that will have no chunks.
+    """
+    values = {"source_id": source_id, "urls": list(leaving), "content_hashes": list(leaving.values())}
+    return (await connection.execute(_SQL["hand_over"], values)).rowcount
+
+
+async def _welcome(connection: Connection, source_id: UUID, urls: Sequence[str]) -> None:
     await clear_failures(connection, source_id, urls)
-    await connection.execute(_SQL["clear_tombstones"], {"source_id": source_id, "urls": urls})
+    await connection.execute(_SQL["clear_tombstones"], {"source_id": source_id, "urls": list(urls)})
 
 
 async def _upsert_pages(connection: Connection, source_id: UUID, batch: Sequence[PageRow]) -> dict[str, int]:
@@ -197,8 +293,58 @@ async def mark_seen(connection: Connection, source_id: UUID, pages: Sequence[See
     await clear_failures(connection, source_id, [page.url for page in pages])
 
 
+async def record_checks(
+    connection: Connection,
+    source_id: UUID,
+    model_id: int,
+    schedule: Schedule,
+    *,
+    written: Mapping[int, Fetch | None],
+    seen: Sequence[SeenPage],
+) -> None:
+    """Remember that pages were checked, and when each is due again, inside a `write` transaction.
+
+    `written`: pages with a new text, by id; `seen`: those with the same. An id must not be in both.
+    """
+    checks: list[tuple[int, bool, Fetch | None, str | None]]
+    checks = [(page_id, True, fetch, None) for page_id, fetch in written.items()]
+    checks += [(page.id, False, page.fetch, page.signal) for page in seen]
+    if not checks:
+        return
+    checks.sort(key=lambda check: check[0])
+    fetches = [fetch for _, _, fetch, _ in checks]
+    await connection.execute(
+        _SQL["record_checks"],
+        {
+            "source_id": source_id,
+            "model_id": model_id,
+            "started_at": schedule.started_at,
+            "shortest": schedule.shortest,
+            "longest": schedule.longest,
+            "page_ids": [page_id for page_id, _, _, _ in checks],
+            "changed": [changed for _, changed, _, _ in checks],
+            "signals": [signal for _, _, _, signal in checks],
+            "checks_since_fetch": [fetch and fetch.audit_offset for fetch in fetches],
+            "fetched_ats": [fetch and fetch.at for fetch in fetches],
+            "lastmods": [fetch and fetch.lastmod for fetch in fetches],
+            "readers": [fetch and fetch.reader for fetch in fetches],
+            "body_bytes": [fetch and fetch.body_bytes for fetch in fetches],
+        },
+        prepare=True,
+    )
+
+
+async def distrust(connection: Connection, source_id: UUID, signals: Sequence[str]) -> int:
+    """Make every page due that was last judged by one of these signals, and return how many, inside `write`."""
+    return (await connection.execute(_SQL["distrust"], {"source_id": source_id, "signals": list(signals)})).rowcount
+
+
 async def bury(connection: Connection, source_id: UUID, job_id: UUID, pages: Sequence[Departure]) -> int:
-    """Delete pages with their embeddings, leave tombstones, and return how many there were, inside `write`."""
+    """Delete pages with their embeddings, leave tombstones, and return how many there were, inside `write`.
+
+    A twin with the same text takes the place of its original.
+    """
+    await _hand_over(connection, source_id, dict.fromkeys(page.url for page in pages))
     cursor = await connection.execute(
         _SQL["bury"],
         {

@@ -5,7 +5,7 @@ Rows come in batches, in psycopg's binary format. `db.page_writes` is the other 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from db.sql import load
@@ -26,8 +26,26 @@ _SQL = load("pages")
 
 
 @dataclass(frozen=True, slots=True)
+class Check:
+    """How a page was last checked, from `page_checks`.
+
+    `signal` decided the check; None when it was downloaded. `fetched_at`, `sitemap_lastmod` and `reader` (the version
+    of what read the page) are those of the last download. The counts say what a check without one saves.
+    """
+
+    checks_since_fetch: int
+    signal: str | None
+    fetched_at: dt.datetime | None
+    sitemap_lastmod: str | None
+    reader: str | None
+    body_bytes: int
+    chunks: int
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
 class KnownPage:
-    """What the index knows of a page, as far as a refresh needs it."""
+    """What the index knows of a page, as far as a refresh needs it; `check` is None when nothing is known of that."""
 
     id: int
     url: str
@@ -37,6 +55,36 @@ class KnownPage:
     last_modified: str | None
     outlinks: tuple[str, ...]
     last_seen_at: dt.datetime
+    duplicate_of: int | None = None
+    check: Check | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ListedPage:
+    """A known page that a sitemap lists; `is_free`: checked long enough ago to be asked for, if there is reason."""
+
+    known: KnownPage
+    is_due: bool
+    is_free: bool
+    has_failed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """Which pages a run asks for: seen at or before `seen_before`, with their next check by `due_by` (None: any)."""
+
+    seen_before: dt.datetime
+    due_by: dt.datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Savings:
+    """Pages that need no request, and what each rung below would have cost."""
+
+    pages: int = 0
+    body_bytes: int = 0
+    chunks: int = 0
+    tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,15 +117,15 @@ async def known_by_url(connection: Connection, source_id: UUID, urls: Sequence[s
 
 
 async def due(
-    connection: Connection, source_id: UUID, *, seen_before: dt.datetime, after: KnownPage | None, limit: int = 500
+    connection: Connection, source_id: UUID, *, due: Due, after: KnownPage | None, limit: int = 500
 ) -> list[KnownPage]:
-    """Return the next pages last seen at or before a time, oldest check first.
+    """Return the next pages that are due, oldest check first.
 
     `after` is the last page of the batch before, as it was then; None for the first batch.
     """
     values = {
         "source_id": source_id,
-        "seen_before": seen_before,
+        **asdict(due),
         "after_seen": after and after.last_seen_at,
         "after_url": after.url if after else "",
         "limit": limit,
@@ -86,18 +134,51 @@ async def due(
     return [_known(row) for row in await cursor.fetchall()]
 
 
-async def stored(
-    connection: Connection, source_id: UUID, *, seen_after: dt.datetime, after: str, limit: int
-) -> list[StoredPage]:
-    """Return the next pages last seen after a time with their text, in the order of their URLs, from `after` on."""
-    values = {"source_id": source_id, "seen_after": seen_after, "after": after, "limit": limit}
+async def distrusted(connection: Connection, source_id: UUID, *, after: str, limit: int) -> list[KnownPage]:
+    """Return the next pages whose last check rested on a signal that lied, in the order of their URLs."""
+    values = {"source_id": source_id, "after": after, "limit": limit}
+    cursor = await connection.execute(_SQL["distrusted"], values, binary=True)
+    return [_known(row) for row in await cursor.fetchall()]
+
+
+async def listed(connection: Connection, source_id: UUID, urls: Sequence[str], due: Due) -> list[ListedPage]:
+    """Return the known ones of the pages that a sitemap lists."""
+    values = {"source_id": source_id, "urls": list(urls), **asdict(due)}
+    cursor = await connection.execute(_SQL["listed"], values, binary=True)
+    return [ListedPage(_known(row[:-3]), *row[-3:]) for row in await cursor.fetchall()]
+
+
+async def stored(connection: Connection, source_id: UUID, *, due: Due, after: str, limit: int) -> list[StoredPage]:
+    """Return the next pages that are not due with their text, duplicates left out, by URL, from `after` on."""
+    values = {"source_id": source_id, **asdict(due), "after": after, "limit": limit}
     cursor = await connection.execute(_SQL["stored"], values, binary=True)
-    return [StoredPage(_known(row[:8]), *row[8:]) for row in await cursor.fetchall()]
+    return [_stored(row) for row in await cursor.fetchall()]
+
+
+async def heirs(
+    connection: Connection, source_id: UUID, *, changed_since: dt.datetime, gone: Sequence[str], limit: int = 500
+) -> list[tuple[StoredPage, str]]:
+    """Return duplicates whose original changed or is among `gone`, while their own text is another, with its URL."""
+    values = {"source_id": source_id, "changed_since": changed_since, "gone": list(gone), "limit": limit}
+    cursor = await connection.execute(_SQL["heirs"], values, binary=True)
+    return [(_stored(row[:-1]), row[-1]) for row in await cursor.fetchall()]
+
+
+async def contents(connection: Connection, source_id: UUID, urls: Sequence[str]) -> dict[str, tuple[str | None, str]]:
+    """Return title and text of the pages of a source that have one of these URLs, by URL."""
+    cursor = await connection.execute(_SQL["contents"], {"source_id": source_id, "urls": list(urls)})
+    return {url: (title, content) for url, title, content in await cursor.fetchall()}
 
 
 def _known(row: tuple[Any, ...]) -> KnownPage:
-    page_id, url, content_hash, body_hash, etag, last_modified, outlinks, last_seen_at = row
-    return KnownPage(page_id, url, content_hash, body_hash, etag, last_modified, tuple(outlinks), last_seen_at)
+    page_id, url, content_hash, body_hash, etag, modified, outlinks, last_seen_at, duplicate_of, is_checked, *rest = row
+    check = Check(*rest) if is_checked else None
+    links = tuple(outlinks)
+    return KnownPage(page_id, url, content_hash, body_hash, etag, modified, links, last_seen_at, duplicate_of, check)
+
+
+def _stored(row: tuple[Any, ...]) -> StoredPage:
+    return StoredPage(_known(row[:-4]), *row[-4:])
 
 
 async def count_known(connection: Connection, source_id: UUID) -> int:
@@ -105,9 +186,12 @@ async def count_known(connection: Connection, source_id: UUID) -> int:
     return await _count(connection, _SQL["count_known"], source_id=source_id)
 
 
-async def count_fresh(connection: Connection, source_id: UUID, seen_before: dt.datetime) -> int:
-    """Return how many pages were last seen after a time."""
-    return await _count(connection, _SQL["count_fresh"], source_id=source_id, seen_before=seen_before)
+async def count_unasked(
+    connection: Connection, source_id: UUID, *, due: Due, started_at: dt.datetime, gone: Sequence[str]
+) -> int:
+    """Return how many due pages a run that began at `started_at` did not come to; `gone` it found gone."""
+    values = {"started_at": started_at, "gone": list(gone), **asdict(due)}
+    return await _count(connection, _SQL["count_unasked"], source_id=source_id, **values)
 
 
 async def _count(connection: Connection, query: Any, **values: Any) -> int:
@@ -115,21 +199,34 @@ async def _count(connection: Connection, query: Any, **values: Any) -> int:
     return int(row[0]) if row else 0
 
 
-async def unknown_outlinks_of_fresh(
-    connection: Connection, source_id: UUID, *, seen_before: dt.datetime, prefixes: Sequence[str], limit: int
+async def fresh(connection: Connection, source_id: UUID, due: Due) -> Savings:
+    """Return how many pages are not due, and what they save."""
+    row = await (await connection.execute(_SQL["fresh"], {"source_id": source_id, **asdict(due)})).fetchone()
+    return Savings(*map(int, row)) if row else Savings()
+
+
+async def unknown_outlinks(
+    connection: Connection, source_id: UUID, *, page_ids: Sequence[int], prefixes: Sequence[str], limit: int
 ) -> list[str]:
-    """Return links below one of `prefixes` that lead from pages seen after a time to pages not in the index."""
-    values = {"source_id": source_id, "seen_before": seen_before, "prefixes": list(prefixes), "limit": limit}
+    """Return links below one of `prefixes` that lead from these pages to pages not in the index."""
+    values = {"source_id": source_id, "page_ids": list(page_ids), "prefixes": list(prefixes), "limit": limit}
+    cursor = await connection.execute(_SQL["unknown_outlinks"], values)
+    return [row[0] for row in await cursor.fetchall()]
+
+
+async def unknown_outlinks_of_fresh(
+    connection: Connection, source_id: UUID, *, due: Due, prefixes: Sequence[str], limit: int
+) -> list[str]:
+    """Return links below one of `prefixes` that lead from pages that are not due to pages not in the index."""
+    values = {"source_id": source_id, **asdict(due), "prefixes": list(prefixes), "limit": limit}
     cursor = await connection.execute(_SQL["unknown_outlinks_of_fresh"], values)
     return [row[0] for row in await cursor.fetchall()]
 
 
-async def fresh_urls(
-    connection: Connection, source_id: UUID, urls: Sequence[str], seen_before: dt.datetime
-) -> set[str]:
-    """Return which of these URLs are pages last seen after a time."""
-    values = {"source_id": source_id, "urls": list(urls), "seen_before": seen_before}
-    return {row[0] for row in await (await connection.execute(_SQL["fresh_urls"], values)).fetchall()}
+async def known_urls(connection: Connection, source_id: UUID, urls: Sequence[str]) -> set[str]:
+    """Return which of these URLs are pages of the index."""
+    values = {"source_id": source_id, "urls": list(urls)}
+    return {row[0] for row in await (await connection.execute(_SQL["known_urls"], values)).fetchall()}
 
 
 async def own_chunks(

@@ -9,12 +9,14 @@ from pipelines.outcome import Outcome
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
+    from db.page_writes import Fetch
     from db.pages import KnownPage
     from pipelines.chunker import Chunk
+    from pipelines.trust import Signal
 
-__all__ = ["Outcome", "PageItem"]
+__all__ = ["ListedPages", "Outcome", "PageItem"]
 
 
 @dataclass(slots=True)
@@ -36,6 +38,21 @@ class PageItem:
     message: str | None = None
     seen_at: dt.datetime | None = None
     known: KnownPage | None = field(default=None, repr=False)
+    fetch: Fetch | None = field(default=None, repr=False)
+    claims: Collection[Signal] = ()
+    signal: Signal | None = None
+    canonical: str | None = None
+    duplicate_of: int | None = None
+    target: str | None = None
     content_hash: bytes | None = field(default=None, repr=False)
     chunks: Sequence[Chunk] = field(default=(), repr=False)
     vectors: Mapping[bytes, Any] = field(default_factory=dict, repr=False)
+
+
+@dataclass(slots=True)
+class ListedPages:
+    """Known pages that a believed sitemap says did not change; `url` is the sitemap's."""
+
+    url: str
+    listed: Sequence[KnownPage] = field(repr=False)
+    outcome: Outcome = Outcome.LISTED

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -39,6 +40,12 @@ class SourceConfig(BaseModel):
     sitemaps: bool = Field(default=True, description="follow the sitemaps that robots.txt names")
     max_pages: int = Field(default=10_000, ge=1, description="page requests in one run")
     max_depth: int = Field(default=30, ge=1, description="links from the start URL")
+    min_check_interval: int | None = Field(
+        default=None, ge=0, description="seconds in which a checked page is not asked for (default LCL_RECRAWL_AFTER)"
+    )
+    max_check_interval: int = Field(
+        default=7 * 86_400, ge=0, description="seconds after which a page that never changes is checked all the same"
+    )
     delay: float | None = Field(default=None, ge=0, le=300, description="seconds between two requests")
     concurrency: int | None = Field(default=None, ge=1, le=64, description="requests to the site at a time")
 
@@ -51,6 +58,12 @@ class SourceConfig(BaseModel):
             wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {_reason(e)}" for e in error.errors())
             msg = f"{wrong}. A source has the settings {', '.join(cls.model_fields)}."
             raise InvalidSource(msg) from None
+
+    def check_bounds(self, recrawl_after: float, max_staleness: float) -> tuple[dt.timedelta, dt.timedelta]:
+        """Return the shortest and the longest time between two checks of a page; arguments in seconds."""
+        shortest = recrawl_after if self.min_check_interval is None else self.min_check_interval
+        longest = min(self.max_check_interval, max_staleness)
+        return dt.timedelta(seconds=shortest), dt.timedelta(seconds=max(shortest, longest))
 
     def scrapy_settings(self) -> dict[str, Any]:
         """Return what these settings mean to Scrapy."""

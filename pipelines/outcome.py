@@ -1,6 +1,7 @@
 """How a URL ends a run, and the fields of an item that the pipelines know.
 
-An item of any class will do, as long as ItemAdapter can read and set these fields:
+An item of any class will do, as long as ItemAdapter can read and set these fields. One with the outcome `LISTED` has
+`url`, `outcome` and `listed` only: the `KnownPage`s that a sitemap vouches for.
 
 | field | set by | meaning |
 |---|---|---|
@@ -11,6 +12,12 @@ An item of any class will do, as long as ItemAdapter can read and set these fiel
 | `http_status`, `reason`, `message` | spider, pipelines | why a page is gone, unknown or failed |
 | `seen_at` | spider | when the page was last seen, of one that comes from the index; None: now |
 | `known` | spider, unchanged | the page's `KnownPage`, None for one that is new |
+| `fetch` | spider | a `Fetch`: what to remember of the download, None when there was none |
+| `claims` | spider | the `Signal`s that said "unchanged" of a page that was downloaded all the same |
+| `signal` | spider | the `Signal` on whose word a page that was not downloaded is unchanged |
+| `canonical` | spider | the URL that the page itself names as its own, when it is another page of the source |
+| `duplicate_of` | dedup | id of the page under which a duplicate's text is indexed |
+| `target` | spider | where a page that is gone has moved to |
 | `content_hash` | unchanged | sha256 of the normalised title and content |
 | `chunks` | chunking | the page's chunks in order |
 | `vectors` | embedding | `{chunk hash: (vector, token count)}` of the chunks that the page does not have yet |
@@ -29,6 +36,12 @@ class Outcome(StrEnum):
 
     UNCHANGED = "unchanged"
     """There, with the content that the index has."""
+
+    DUPLICATE = "duplicate"
+    """There, and the same page as another one, under which it is indexed."""
+
+    LISTED = "listed"
+    """Many known pages that a believed sitemap says did not change."""
 
     GONE = "gone"
     """Clear evidence that it is no longer there."""

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 from db import pages
+from db.page_writes import Schedule
+from db.pages import Due
 from pipelines.batching import Batcher
 
 if TYPE_CHECKING:
@@ -23,11 +25,13 @@ if TYPE_CHECKING:
     from scrapy.statscollectors import StatsCollector
 
     from db.models import Model
-    from db.pages import KnownPage
+    from db.page_writes import Departure
+    from db.pages import KnownPage, Savings
     from db.sources import Source
     from pipelines.arguments import RunArguments
     from pipelines.config import Config
     from pipelines.runtime import Runtime
+    from pipelines.trust import Trust
 
 logger = logging.getLogger(__name__)
 
@@ -48,8 +52,10 @@ LEDGER = (
     "tokens/embedded",
     "tokens/saved",
     "requests/sent",
+    "requests/other",
 )
 RECRAWL_SLACK = 0.9  # a page checked at 02:07 is due at 02:00 the next day
+LONGEST_INTERVAL = dt.timedelta(days=7)
 LOOKUP_LINGER = 0.005
 
 
@@ -63,6 +69,8 @@ class Run:
     runtime: Runtime
     started_at: dt.datetime
     known_pages: int
+    trust: Trust
+    check_bounds: tuple[dt.timedelta, dt.timedelta]
 
     def __init__(self, crawler: Crawler, config: Config, arguments: RunArguments) -> None:
         self.config = config
@@ -71,6 +79,10 @@ class Run:
         self.stop_message: str | None = None
         self.start_failure: str | None = None
         self.is_complete = False
+        self.departures: dict[str, Departure] = {}
+        shortest = dt.timedelta(seconds=config.recrawl_after)
+        self.check_bounds = (shortest, max(shortest, min(LONGEST_INTERVAL, self.max_staleness)))
+        self.usual_yield: float | None = None
         self.has_left_out: Callable[[], bool] = lambda: False
         self._crawler = crawler
         self._closing: asyncio.Task[None] | None = None
@@ -89,11 +101,34 @@ class Run:
             raise ValueError(msg) from None
 
     @property
-    def seen_before(self) -> dt.datetime:
-        """Pages last seen at or before this time are due (A15)."""
-        if self.arguments.force_rescrape:
-            return self.started_at
-        return self.started_at - dt.timedelta(seconds=self.config.recrawl_after * RECRAWL_SLACK)
+    def max_staleness(self) -> dt.timedelta:
+        """How long a page may go without being downloaded."""
+        return dt.timedelta(seconds=self.config.max_staleness)
+
+    @property
+    def due(self) -> Due:
+        """Which known pages this run asks for (A15)."""
+        shortest, _ = self.check_bounds
+        if self.arguments.force_rescrape or not shortest:
+            return Due(self.started_at, None)
+        return Due(self.started_at - shortest * RECRAWL_SLACK, self.started_at)
+
+    @property
+    def schedule(self) -> Schedule:
+        """When the pages that this run checks are due again."""
+        return Schedule(self.started_at, *self.check_bounds)
+
+    def save(self, rung: str, savings: Savings, *, requests: int = 0) -> None:
+        """Add to the ledger what a rung of the ladder saved (C7)."""
+        counts = {
+            "pages": savings.pages,
+            "requests": requests,
+            "bytes": savings.body_bytes,
+            "chunks": savings.chunks,
+            "tokens": savings.tokens,
+        }
+        for unit, count in counts.items():
+            self.count(f"saved/{rung}/{unit}", count)
 
     def count(self, name: str, by: int = 1) -> None:
         """Add to a counter, `lcl/<name>` in the crawl's stats and `<name>` in the run's record."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import unicodedata
 from typing import TYPE_CHECKING, Any, Self
 
@@ -14,6 +15,7 @@ from pipelines.run import Run
 if TYPE_CHECKING:
     from scrapy.crawler import Crawler
 
+logger = logging.getLogger(__name__)
 
 REEMBED = "reembed"  # why a page with unchanged content is present all the same
 
@@ -30,20 +32,51 @@ class UnchangedPipeline:
         return cls(Run.of(crawler))
 
     async def process_item(self, item: Any) -> Any:
-        """Turn a present page into an unchanged one where its hash says so, unless `reembed` was asked for."""
+        """Turn a downloaded page into an unchanged one where its hash says so, unless `reembed` was asked for.
+
+        What its signals had said of it is compared with what was found (C6).
+        """
         page = ItemAdapter(item)
-        if page["outcome"] != Outcome.PRESENT:
+        outcome = Outcome(page["outcome"])
+        if outcome is Outcome.UNCHANGED:
+            self._compare(page, is_same=True)
+        if outcome not in (Outcome.PRESENT, Outcome.DUPLICATE):
             return item
         page["content_hash"] = content_hash(page["title"], page["content"])
         if page["known"] is None:
             page["known"] = await self._run.known(page["url"])
         known = page["known"]
-        if known is not None and known.content_hash == page["content_hash"]:
-            if self._run.arguments.reembed:
-                page["reason"] = REEMBED
-            else:
+        if known is None:
+            return item
+        is_same = known.content_hash == page["content_hash"]
+        self._compare(page, is_same=is_same)
+        if not is_same:
+            return item
+        if outcome is Outcome.DUPLICATE:
+            if known.duplicate_of == page["duplicate_of"]:
                 page["outcome"] = Outcome.UNCHANGED
+        elif self._run.arguments.reembed and known.duplicate_of is None:
+            page["reason"] = REEMBED
+        elif page.get("seen_at") is None:
+            page["outcome"] = Outcome.UNCHANGED
         return item
+
+    def _compare(self, page: ItemAdapter, *, is_same: bool) -> None:
+        """Tell the run whether the signals that called the page unchanged were right; one that lied is revoked."""
+        claims, fetch, known = page.get("claims"), page.get("fetch"), page["known"]
+        # Another version of the extraction may read another text out of the same page: nobody's lie.
+        if not claims or fetch is None or known.check is None or known.check.reader != fetch.reader:
+            return
+        run = self._run
+        for signal in run.trust.compare(claims, page["url"], is_same=is_same):
+            run.count("signals/revoked")
+            logger.warning(
+                "%s: its %s says that %s did not change, and it did: it is believed no more, and what it spared is "
+                "asked for again",
+                run.source.slug,
+                signal,
+                page["url"],
+            )
 
 
 def content_hash(title: str | None, content: str) -> bytes:

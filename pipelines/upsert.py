@@ -1,27 +1,28 @@
 """Fifth pipeline: the only writer of the index (A1).
 
-Whole pages land in short, fenced, verified transactions of many pages; when one of them cannot be written, the batch
-is done page by page so that it cannot sink its neighbours. Pages that look gone are judged together at the end.
+Whole pages land in micro-batches. Pages that look gone are judged together at the end.
 """
 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-import psycopg
 from itemadapter import ItemAdapter
 from scrapy.exceptions import DropItem
 
-from db import page_writes, pages
-from db.errors import DatabaseProblem, FenceLost, IncompleteWrite, one_line
-from db.page_writes import ChunkRow, Departure, Failure, PageRow, SeenPage, Validators
+from db import pages
+from db.errors import DatabaseProblem, FenceLost
+from db.page_writes import ChunkRow, Departure, DuplicatePage, Failure, PageRow, SeenPage, Validators
+from db.pages import Savings
 from pipelines.batching import Batcher
+from pipelines.burial import loss
 from pipelines.chunker import distinct
 from pipelines.outcome import Outcome
 from pipelines.run import Run
+from pipelines.trust import Signal
 from pipelines.unchanged import REEMBED
+from pipelines.writer import Done, Writer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,24 +30,15 @@ if TYPE_CHECKING:
     from scrapy.crawler import Crawler
 
     from db.connection import Connection
-
-    Write = PageRow | SeenPage | Failure
+    from db.pages import KnownPage
+    from pipelines.writer import Write
 
 logger = logging.getLogger(__name__)
 
 MAX_PAGES = 64
 MAX_BYTES = 4_000_000
 LINGER = 0.1
-GUARD_SHARE, GUARD_LEAST = 0.5, 10
-ANSWERED = ("new", "changed", "unchanged")
-MOVED = "redirect"  # a page that is there under another URL is no loss
-
-
-@dataclass(frozen=True, slots=True)
-class _Done:
-    """How a write ended; `failure` is set when the page could not be written."""
-
-    failure: Failure | None = None
+ANSWERED = ("new", "changed", "unchanged", "not_modified", "duplicate", "skipped_lastmod")
 
 
 class UpsertPipeline:
@@ -54,10 +46,10 @@ class UpsertPipeline:
 
     def __init__(self, run: Run) -> None:
         self._run = run
-        self._departures: list[Departure] = []
+        self._writer = Writer(run)
         # One flush at a time: a run has one writer.
-        self._batcher: Batcher[Write, _Done] = Batcher(
-            self._commit, max_items=MAX_PAGES, max_weight=MAX_BYTES, linger=LINGER
+        self._batcher: Batcher[Write, Done] = Batcher(
+            self._writer.write, max_items=MAX_PAGES, max_weight=MAX_BYTES, linger=LINGER
         )
 
     @classmethod
@@ -69,122 +61,149 @@ class UpsertPipeline:
         """Commit one page's outcome and return when it is durable; park it when it is gone."""
         page = ItemAdapter(item)
         outcome = Outcome(page["outcome"])
-        if outcome is Outcome.GONE:
-            self._departures.append(Departure(page["url"], page["reason"], page["http_status"]))
+        if outcome is Outcome.LISTED:
+            await self._submit(_as_listed(page["listed"]))
+            self._count_listed(page["listed"])
             return item
-        write = _as_write(page, outcome)
+        if outcome is Outcome.GONE:
+            departure = Departure(page["url"], page["reason"], page["http_status"], page.get("target"))
+            self._run.departures[page["url"]] = departure
+            return item
+        if outcome is Outcome.UNCHANGED and page.get("seen_at") is not None:
+            return item
+        done = await self._submit(_as_write(page, outcome))
+        if done.failure is not None:
+            page["outcome"], page["reason"], page["message"] = Outcome.FAILED, done.failure.kind, done.failure.message
+        elif done.twin_of is not None:
+            page["outcome"] = Outcome.DUPLICATE
+        self._count(page, Outcome(page["outcome"]))
+        return item
+
+    async def _submit(self, write: Write) -> Done:
         try:
-            done = await self._batcher.submit(write, weight=_weight(write))
+            return await self._batcher.submit(write, weight=_weight(write))
         except FenceLost as error:
             self._run.stop("lock_lost", str(error))
             raise DropItem(str(error), log_level="DEBUG") from error
         except DatabaseProblem as error:
             self._run.stop(error.reason, _unavailable(error))
             raise DropItem(str(error), log_level="DEBUG") from error
-        if done.failure is not None:
-            page["outcome"], page["reason"], page["message"] = Outcome.FAILED, done.failure.kind, done.failure.message
-        self._count(page, Outcome(page["outcome"]))
-        return item
 
     async def close_spider(self) -> None:
         """Write what waits, then judge the pages that look gone. Does nothing when the run never began."""
         await self._batcher.close()
-        if not self._departures:
-            return
-        if not self._run.is_complete or self._run.stop_reason is not None:
+        run = self._run
+        if not run.is_complete or run.stop_reason is not None:
             # A run that was cut short has not seen enough to tell a site that shrinks from one that is ill.
-            self._run.count("pages/left_unjudged", len(self._departures))
+            run.count("pages/left_unjudged", len(run.departures))
             return
         try:
-            await self._run.runtime.use_connection(self._bury)
+            if run.departures:
+                await self._bury()
+            await self._writer.record_agreement()
+            run.count("pages/unasked", await run.runtime.use_connection(self._unasked))
         except FenceLost as error:
-            self._run.stop("lock_lost", str(error))
+            run.stop("lock_lost", str(error))
         except DatabaseProblem as error:
-            self._run.stop(error.reason, _unavailable(error))
+            run.stop(error.reason, _unavailable(error))
 
     def _count(self, page: ItemAdapter, outcome: Outcome) -> None:
+        run = self._run
+        known: KnownPage | None = page["known"]
         if outcome is Outcome.PRESENT:
-            kind = "new" if page["known"] is None else "reembedded" if page["reason"] == REEMBED else "changed"
-            self._run.count(f"pages/{kind}")
+            inherits = page.get("seen_at") is not None and page["reason"] != REEMBED
+            kind = "new" if known is None else "reembedded" if page["reason"] == REEMBED else "changed"
+            run.count("pages/inherited" if inherits else f"pages/{kind}")
             if not page["chunks"]:
-                self._run.count("pages/empty")
+                run.count("pages/empty")
+        elif outcome is Outcome.UNCHANGED and known is not None:
+            rung, kind = "content", "unchanged"
+            if page.get("signal") is not None:
+                rung, kind = "not_modified", "not_modified"
+            elif page["body_hash"] == known.body_hash:
+                rung = "body"
+            run.count("pages/duplicate" if known.duplicate_of is not None else f"pages/{kind}")
+            run.save(rung, _savings([known], has_body=rung == "not_modified"))
         else:
-            self._run.count(f"pages/{outcome}")
+            run.count(f"pages/{outcome}")
             if outcome is Outcome.FAILED or outcome is Outcome.UNKNOWN:
                 logger.warning("%s: %s (%s): %s", page["url"], outcome, page["reason"], page["message"])
 
-    async def _commit(self, batch: Sequence[Write]) -> list[_Done]:
-        try:
-            await self._write(batch)
-        except (psycopg.DatabaseError, IncompleteWrite) as error:
-            if len(batch) > 1:
-                return [done for write in batch for done in await self._commit([write])]
-            failure = Failure(batch[0].url, "write_failed", None, one_line(error))
-            if not isinstance(batch[0], Failure):
-                await self._write([failure])
-            return [_Done(failure)]
-        return [_Done() for _ in batch]
+    def _count_listed(self, listed: Sequence[KnownPage]) -> None:
+        self._run.count("pages/skipped_lastmod", len(listed))
+        self._run.save("lastmod", _savings(listed), requests=len(listed))
 
-    async def _write(self, batch: Sequence[Write]) -> None:
+    async def _bury(self) -> None:
         run = self._run
-
-        async def transaction(connection: Connection) -> None:
-            async with page_writes.write(connection, run.source.domain, run.fence):
-                if present := [write for write in batch if isinstance(write, PageRow)]:
-                    await page_writes.replace_pages(connection, run.source.id, run.model.id, present)
-                if seen := [write for write in batch if isinstance(write, SeenPage)]:
-                    await page_writes.mark_seen(connection, run.source.id, seen)
-                if failed := [write for write in batch if isinstance(write, Failure)]:
-                    await page_writes.record_failures(connection, run.source.id, failed)
-
-        await run.runtime.use_connection(transaction)
-
-    async def _bury(self, connection: Connection) -> None:
-        """Judge the departures together (C4): a site that seems to lose most of its pages is rather ill than small."""
-        run = self._run
-        urls = [departure.url for departure in self._departures]
-        indexed = await pages.known_by_url(connection, run.source.id, urls)
-        total = await pages.count_known(connection, run.source.id)
-        gone = [departure for departure in self._departures if departure.url in indexed]
-        lost = sum(departure.reason != MOVED for departure in gone)
-        answered = lost + sum(run.counter(f"pages/{kind}") for kind in ANSWERED)
-        asked = min(total, answered)
-        too_many = lost >= GUARD_LEAST and lost > asked * GUARD_SHARE
-        if too_many and not run.arguments.allow_mass_delete:
-            run.count("pages/kept_by_guard", lost)
+        urls = list(run.departures)
+        indexed, total = await run.runtime.use_connection(self._indexed)
+        gone = [departure for url, departure in run.departures.items() if url in indexed]
+        suspected = loss(gone, total=total, present=sum(run.counter(f"pages/{kind}") for kind in ANSWERED))
+        if suspected.is_suspect and not run.arguments.allow_mass_delete:
+            run.count("pages/kept_by_guard", suspected.lost)
             run.stop(
                 "mass_delete_refused",
-                f"{lost} of {asked} pages look gone, so none was deleted. If the site really dropped them, "
-                f"run `scrapy crawl {run.source.slug} -a allow_mass_delete=true`.",
+                f"{suspected.lost} of {suspected.of} pages look gone, so none was deleted. If the site really dropped "
+                f"them, run `scrapy crawl {run.source.slug} -a allow_mass_delete=true`.",
             )
             return
-        async with page_writes.write(connection, run.source.domain, run.fence):
-            buried = await page_writes.bury(connection, run.source.id, run.job_id, gone)
-            await page_writes.clear_failures(connection, run.source.id, urls)
-        run.count("pages/gone", buried)
-        run.count("pages/absent", len(self._departures) - len(gone))
+        run.count("pages/gone", await self._writer.bury(gone, urls))
+        run.count("pages/absent", len(urls) - len(gone))
+
+    async def _unasked(self, connection: Connection) -> int:
+        run = self._run
+        return await pages.count_unasked(
+            connection, run.source.id, due=run.due, started_at=run.started_at, gone=list(run.departures)
+        )
+
+    async def _indexed(self, connection: Connection) -> tuple[dict[str, KnownPage], int]:
+        source_id = self._run.source.id
+        indexed = await pages.known_by_url(connection, source_id, list(self._run.departures))
+        return indexed, await pages.count_known(connection, source_id)
+
+
+def _savings(known: Sequence[KnownPage], *, has_body: bool = True) -> Savings:
+    """Return what it saves not to download, cut and embed these pages; without the bodies if they were downloaded."""
+    checks = [page.check for page in known if page.check is not None]
+    return Savings(
+        pages=len(known),
+        body_bytes=sum(check.body_bytes for check in checks) if has_body else 0,
+        chunks=sum(check.chunks for check in checks),
+        tokens=sum(check.tokens for check in checks),
+    )
+
+
+def _as_listed(listed: Sequence[KnownPage]) -> tuple[SeenPage, ...]:
+    return tuple(SeenPage(page.id, page.url, signal=Signal.SITEMAP_LASTMOD) for page in listed)
 
 
 def _as_write(page: ItemAdapter, outcome: Outcome) -> Write:
     if outcome is Outcome.PRESENT:
-        return PageRow(
-            url=page["url"],
-            title=page["title"],
-            language=page["language"],
-            content=page["content"],
-            content_hash=page["content_hash"],
-            body_hash=page["body_hash"],
-            etag=page["etag"],
-            last_modified=page["last_modified"],
-            outlinks=page["outlinks"],
-            structured=page["structured"],
-            manifest=[chunk.hash for chunk in page["chunks"]],
-            chunks=_chunk_rows(page),
-            seen_at=page.get("seen_at"),
-        )
+        return _as_row(page)
+    if outcome is Outcome.DUPLICATE:
+        return DuplicatePage(_as_row(page), page["duplicate_of"])
     if outcome is Outcome.UNCHANGED:
         return _as_seen(page)
     return Failure(page["url"], page["reason"], page["http_status"], page["message"])
+
+
+def _as_row(page: ItemAdapter) -> PageRow:
+    return PageRow(
+        url=page["url"],
+        title=page["title"],
+        language=page["language"],
+        content=page["content"],
+        content_hash=page["content_hash"],
+        body_hash=page["body_hash"],
+        etag=page["etag"],
+        last_modified=page["last_modified"],
+        outlinks=page["outlinks"],
+        structured=page["structured"],
+        manifest=[chunk.hash for chunk in page["chunks"]],
+        chunks=_chunk_rows(page),
+        seen_at=page.get("seen_at"),
+        fetch=page.get("fetch"),
+    )
 
 
 def _chunk_rows(page: ItemAdapter) -> list[ChunkRow]:
@@ -199,10 +218,12 @@ def _as_seen(page: ItemAdapter) -> SeenPage:
     known = page["known"]
     now = Validators(page["body_hash"], page["etag"], page["last_modified"], tuple(page["outlinks"]))
     stored = Validators(known.body_hash, known.etag, known.last_modified, known.outlinks)
-    return SeenPage(known.id, known.url, None if now == stored else now)
+    return SeenPage(known.id, known.url, None if now == stored else now, page.get("fetch"), page.get("signal"))
 
 
 def _weight(write: Write) -> int:
+    if isinstance(write, DuplicatePage):
+        return 2 * len(write.row.content)
     if isinstance(write, PageRow):
         vectors = sum(chunk.embedding.nbytes for chunk in write.chunks if chunk.embedding is not None)
         return 2 * len(write.content) + vectors

@@ -34,12 +34,42 @@ SELECT
     (SELECT count(*) FROM failed_pages WHERE source_id = %(source_id)s) AS failed_pages,
     (SELECT count(*) FROM page_tombstones WHERE source_id = %(source_id)s) AS tombstones
 
+-- check_intervals --
+SELECT
+    count(*) AS pages,
+    min(check_interval) AS least,
+    percentile_disc(0.5) WITHIN GROUP (ORDER BY check_interval) AS median,
+    max(check_interval) AS most
+FROM page_checks
+WHERE source_id = %(source_id)s
+
 -- failed_pages --
 SELECT url, kind, http_status, message, attempts, first_failed_at, last_failed_at, next_retry_at
 FROM failed_pages
 WHERE source_id = %(source_id)s
 ORDER BY attempts DESC, url
 LIMIT %(limit)s
+
+-- ledger --
+WITH recorded AS (
+    SELECT stats
+    FROM scrape_jobs
+    WHERE (%(source_id)s::uuid IS NULL OR source_id = %(source_id)s)
+      AND status IN ('succeeded', 'failed')
+      AND stats <> '{}'
+),
+totals AS (
+    SELECT
+        c.key,
+        sum(c.value::numeric) AS total
+    FROM recorded
+    CROSS JOIN LATERAL jsonb_each(recorded.stats) AS c
+    WHERE jsonb_typeof(c.value) = 'number'
+    GROUP BY c.key
+)
+SELECT
+    (SELECT count(*) FROM recorded) AS runs,
+    (SELECT coalesce(jsonb_object_agg(key, total), '{}') FROM totals) AS counters
 
 -- slugs --
 SELECT id, slug

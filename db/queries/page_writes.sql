@@ -43,6 +43,138 @@ FROM (
 ) AS u
 WHERE p.id = u.page_id
 
+-- record_checks --
+INSERT INTO page_checks (
+    page_id, source_id, next_check_at, check_interval, checks_since_fetch, signal,
+    fetched_at, sitemap_lastmod, reader, body_bytes, chunks, tokens
+)
+SELECT
+    n.page_id, %(source_id)b, %(started_at)b::timestamptz + n.check_interval * 0.9, n.check_interval,
+    n.checks_since_fetch, n.signal, n.fetched_at, n.sitemap_lastmod, n.reader, n.body_bytes, n.chunks, n.tokens
+FROM (
+    SELECT
+        u.page_id,
+        next_check_interval(c.check_interval, u.changed, %(shortest)b::interval, %(longest)b::interval)
+            AS check_interval,
+        coalesce(u.checks_since_fetch, c.checks_since_fetch + 1, 0) AS checks_since_fetch,
+        u.signal,
+        coalesce(u.fetched_at, c.fetched_at) AS fetched_at,
+        CASE WHEN u.fetched_at IS NULL THEN c.sitemap_lastmod ELSE u.sitemap_lastmod END AS sitemap_lastmod,
+        coalesce(u.reader, c.reader) AS reader,
+        coalesce(u.body_bytes, c.body_bytes, 0) AS body_bytes,
+        CASE WHEN u.changed THEN e.chunks ELSE coalesce(c.chunks, 0) END AS chunks,
+        CASE WHEN u.changed THEN e.tokens ELSE coalesce(c.tokens, 0) END AS tokens
+    FROM unnest(
+        %(page_ids)b::bigint[], %(changed)b::boolean[], %(checks_since_fetch)b::integer[], %(signals)b::text[],
+        %(fetched_ats)b::timestamptz[], %(lastmods)b::text[], %(readers)b::text[], %(body_bytes)b::integer[]
+    ) AS u (page_id, changed, checks_since_fetch, signal, fetched_at, sitemap_lastmod, reader, body_bytes)
+    LEFT JOIN page_checks AS c ON c.page_id = u.page_id
+    LEFT JOIN LATERAL (
+        SELECT count(*)::integer AS chunks, coalesce(sum(token_count), 0)::integer AS tokens
+        FROM page_embeddings
+        WHERE page_id = u.page_id
+          AND model_id = %(model_id)b
+    ) AS e ON u.changed
+) AS n
+ON CONFLICT (page_id) DO UPDATE
+SET next_check_at = EXCLUDED.next_check_at,
+    check_interval = EXCLUDED.check_interval,
+    checks_since_fetch = EXCLUDED.checks_since_fetch,
+    signal = EXCLUDED.signal,
+    fetched_at = EXCLUDED.fetched_at,
+    sitemap_lastmod = EXCLUDED.sitemap_lastmod,
+    reader = EXCLUDED.reader,
+    body_bytes = EXCLUDED.body_bytes,
+    chunks = EXCLUDED.chunks,
+    tokens = EXCLUDED.tokens
+
+-- twins --
+SELECT DISTINCT ON (p.content_hash) p.content_hash, p.id, p.url
+FROM scraped_pages AS p
+WHERE p.source_id = %(source_id)b
+  AND p.content_hash = ANY (%(content_hashes)b)
+  AND p.duplicate_of IS NULL
+  AND cardinality(p.chunk_hashes) > 0
+ORDER BY p.content_hash, p.id
+
+-- write_duplicates --
+INSERT INTO scraped_pages AS s (
+    source_id, url, title, language, content, content_hash, body_hash, etag, last_modified, outlinks, duplicate_of
+)
+SELECT
+    %(source_id)s, u.url, u.title, u.language, u.content, u.content_hash, u.body_hash, u.etag, u.last_modified,
+    (%(outlinks)s::text[])[u.outlinks_end - u.outlink_count + 1 : u.outlinks_end], u.duplicate_of
+FROM (
+    SELECT c.*, sum(c.outlink_count) OVER (ORDER BY c.position)::integer AS outlinks_end
+    FROM unnest(
+        %(urls)s::text[], %(titles)s::text[], %(languages)s::text[], %(contents)s::text[], %(content_hashes)s::bytea[],
+        %(body_hashes)s::bytea[], %(etags)s::text[], %(last_modifieds)s::text[], %(outlink_counts)s::integer[],
+        %(duplicates_of)s::bigint[]
+    ) WITH ORDINALITY AS c (
+        url, title, language, content, content_hash, body_hash, etag, last_modified, outlink_count, duplicate_of,
+        position
+    )
+) AS u
+ORDER BY u.url
+ON CONFLICT (source_id, url) DO UPDATE
+SET title = EXCLUDED.title,
+    language = EXCLUDED.language,
+    content = EXCLUDED.content,
+    content_hash = EXCLUDED.content_hash,
+    body_hash = EXCLUDED.body_hash,
+    etag = EXCLUDED.etag,
+    last_modified = EXCLUDED.last_modified,
+    outlinks = EXCLUDED.outlinks,
+    chunk_hashes = '{}',
+    structured = NULL,
+    duplicate_of = EXCLUDED.duplicate_of,
+    last_seen_at = now(),
+    last_changed_at = CASE
+        WHEN s.content_hash = EXCLUDED.content_hash THEN s.last_changed_at
+        ELSE now()
+    END
+RETURNING s.id, s.url
+
+-- drop_embeddings --
+DELETE FROM page_embeddings
+WHERE page_id = ANY (%(page_ids)s)
+
+-- hand_over --
+WITH original AS (
+    SELECT o.id, o.content_hash, o.chunk_hashes
+    FROM unnest(%(urls)s::text[], %(content_hashes)s::bytea[]) AS u (url, content_hash)
+    JOIN scraped_pages AS o ON o.source_id = %(source_id)s AND o.url = u.url
+    WHERE o.content_hash IS DISTINCT FROM u.content_hash
+      AND o.duplicate_of IS NULL
+),
+heir AS (
+    SELECT DISTINCT ON (o.id) o.id AS original, d.id AS heir, o.content_hash, o.chunk_hashes
+    FROM original AS o
+    JOIN scraped_pages AS d ON d.duplicate_of = o.id AND d.content_hash = o.content_hash
+    WHERE d.url <> ALL (%(urls)s)
+    ORDER BY o.id, d.id
+),
+copied AS (
+    INSERT INTO page_embeddings (
+        page_id, source_id, model_id, language, chunk_hash, heading, content, token_count, embedding
+    )
+    SELECT h.heir, e.source_id, e.model_id, e.language, e.chunk_hash, e.heading, e.content, e.token_count, e.embedding
+    FROM heir AS h
+    JOIN page_embeddings AS e ON e.page_id = h.original
+)
+UPDATE scraped_pages AS p
+SET duplicate_of = CASE WHEN p.id = h.heir THEN NULL ELSE h.heir END,
+    chunk_hashes = CASE WHEN p.id = h.heir THEN h.chunk_hashes ELSE p.chunk_hashes END
+FROM heir AS h
+WHERE p.duplicate_of = h.original
+  AND p.content_hash = h.content_hash
+
+-- distrust --
+UPDATE page_checks
+SET next_check_at = '-infinity'
+WHERE source_id = %(source_id)s
+  AND signal = ANY (%(signals)s)
+
 -- record_failures --
 INSERT INTO failed_pages AS f (source_id, url, kind, http_status, message, next_retry_at)
 SELECT %(source_id)s, u.url, u.kind, u.http_status, u.message, now() + interval '15 minutes'

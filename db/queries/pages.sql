@@ -1,49 +1,99 @@
 -- Reading the index. Placeholders with %b go over the wire in binary.
 
 -- known_by_url --
-SELECT id, url, content_hash, body_hash, etag, last_modified, outlinks, last_seen_at
-FROM scraped_pages
-WHERE source_id = %(source_id)b
-  AND url = ANY(%(urls)b)
+SELECT
+    p.id, p.url, p.content_hash, p.body_hash, p.etag, p.last_modified, p.outlinks, p.last_seen_at, p.duplicate_of,
+    c.page_id IS NOT NULL, c.checks_since_fetch, c.signal, c.fetched_at, c.sitemap_lastmod, c.reader, c.body_bytes,
+    c.chunks, c.tokens
+FROM scraped_pages AS p
+LEFT JOIN page_checks AS c ON c.page_id = p.id
+WHERE p.source_id = %(source_id)b
+  AND p.url = ANY(%(urls)b)
 
 -- due --
-SELECT id, url, content_hash, body_hash, etag, last_modified, outlinks, last_seen_at
-FROM scraped_pages
-WHERE source_id = %(source_id)s
-  AND last_seen_at <= %(seen_before)s
-  AND (last_seen_at, url) > (coalesce(%(after_seen)s, '-infinity'::timestamptz), %(after_url)s)
-ORDER BY last_seen_at, url
+SELECT
+    p.id, p.url, p.content_hash, p.body_hash, p.etag, p.last_modified, p.outlinks, p.last_seen_at, p.duplicate_of,
+    c.page_id IS NOT NULL, c.checks_since_fetch, c.signal, c.fetched_at, c.sitemap_lastmod, c.reader, c.body_bytes,
+    c.chunks, c.tokens
+FROM scraped_pages AS p
+LEFT JOIN page_checks AS c ON c.page_id = p.id
+WHERE p.source_id = %(source_id)s
+  AND is_page_due(p.last_seen_at, c.next_check_at, %(seen_before)s, %(due_by)s)
+  AND (p.last_seen_at, p.url) > (coalesce(%(after_seen)s, '-infinity'::timestamptz), %(after_url)s)
+ORDER BY p.last_seen_at, p.url
 LIMIT %(limit)s
 
--- count_fresh --
-SELECT count(*)
-FROM scraped_pages
-WHERE source_id = %(source_id)s
-  AND last_seen_at > %(seen_before)s
+-- distrusted --
+SELECT
+    p.id, p.url, p.content_hash, p.body_hash, p.etag, p.last_modified, p.outlinks, p.last_seen_at, p.duplicate_of,
+    c.page_id IS NOT NULL, c.checks_since_fetch, c.signal, c.fetched_at, c.sitemap_lastmod, c.reader, c.body_bytes,
+    c.chunks, c.tokens
+FROM scraped_pages AS p
+JOIN page_checks AS c ON c.page_id = p.id
+WHERE p.source_id = %(source_id)s
+  AND c.next_check_at = '-infinity'
+  AND p.url > %(after)s
+ORDER BY p.url
+LIMIT %(limit)s
+
+-- listed --
+SELECT
+    p.id, p.url, p.content_hash, p.body_hash, p.etag, p.last_modified, p.outlinks, p.last_seen_at, p.duplicate_of,
+    c.page_id IS NOT NULL, c.checks_since_fetch, c.signal, c.fetched_at, c.sitemap_lastmod, c.reader, c.body_bytes,
+    c.chunks, c.tokens,
+    is_page_due(p.last_seen_at, c.next_check_at, %(seen_before)s, %(due_by)s),
+    p.last_seen_at <= %(seen_before)s,
+    EXISTS (
+        SELECT FROM failed_pages AS f WHERE f.source_id = %(source_id)s AND f.url = p.url
+    )
+FROM scraped_pages AS p
+LEFT JOIN page_checks AS c ON c.page_id = p.id
+WHERE p.source_id = %(source_id)s
+  AND p.url = ANY(%(urls)s)
+
+-- fresh --
+SELECT
+    count(*), coalesce(sum(c.body_bytes), 0), coalesce(sum(c.chunks), 0), coalesce(sum(c.tokens), 0)
+FROM scraped_pages AS p
+LEFT JOIN page_checks AS c ON c.page_id = p.id
+WHERE p.source_id = %(source_id)s
+  AND NOT is_page_due(p.last_seen_at, c.next_check_at, %(seen_before)s, %(due_by)s)
 
 -- count_known --
 SELECT count(*)
 FROM scraped_pages
 WHERE source_id = %(source_id)s
 
--- unknown_outlinks_of_fresh --
+-- unknown_outlinks --
 SELECT DISTINCT link
 FROM scraped_pages AS p
 CROSS JOIN LATERAL unnest(p.outlinks) AS link
 WHERE p.source_id = %(source_id)s
-  AND p.last_seen_at > %(seen_before)s
+  AND p.id = ANY(%(page_ids)s)
   AND EXISTS (SELECT FROM unnest(%(prefixes)s::text[]) AS prefix WHERE starts_with(link, prefix))
   AND NOT EXISTS (
       SELECT FROM scraped_pages AS k WHERE k.source_id = %(source_id)s AND k.url = link
   )
 LIMIT %(limit)s
 
--- fresh_urls --
+-- unknown_outlinks_of_fresh --
+SELECT DISTINCT link
+FROM scraped_pages AS p
+LEFT JOIN page_checks AS c ON c.page_id = p.id
+CROSS JOIN LATERAL unnest(p.outlinks) AS link
+WHERE p.source_id = %(source_id)s
+  AND NOT is_page_due(p.last_seen_at, c.next_check_at, %(seen_before)s, %(due_by)s)
+  AND EXISTS (SELECT FROM unnest(%(prefixes)s::text[]) AS prefix WHERE starts_with(link, prefix))
+  AND NOT EXISTS (
+      SELECT FROM scraped_pages AS k WHERE k.source_id = %(source_id)s AND k.url = link
+  )
+LIMIT %(limit)s
+
+-- known_urls --
 SELECT url
 FROM scraped_pages
 WHERE source_id = %(source_id)s
   AND url = ANY (%(urls)s)
-  AND last_seen_at > %(seen_before)s
 
 -- own_chunks --
 SELECT p.url, e.chunk_hash, e.token_count
@@ -64,13 +114,53 @@ CROSS JOIN LATERAL (
 ) AS e
 
 -- stored --
-SELECT id, url, content_hash, body_hash, etag, last_modified, outlinks, last_seen_at, title, language, content, structured
+SELECT
+    p.id, p.url, p.content_hash, p.body_hash, p.etag, p.last_modified, p.outlinks, p.last_seen_at, p.duplicate_of,
+    c.page_id IS NOT NULL, c.checks_since_fetch, c.signal, c.fetched_at, c.sitemap_lastmod, c.reader, c.body_bytes,
+    c.chunks, c.tokens,
+    p.title, p.language, p.content, p.structured
+FROM scraped_pages AS p
+LEFT JOIN page_checks AS c ON c.page_id = p.id
+WHERE p.source_id = %(source_id)s
+  AND p.url > %(after)s
+  AND p.duplicate_of IS NULL
+  AND NOT is_page_due(p.last_seen_at, c.next_check_at, %(seen_before)s, %(due_by)s)
+ORDER BY p.url
+LIMIT %(limit)s
+
+-- contents --
+SELECT url, title, content
 FROM scraped_pages
 WHERE source_id = %(source_id)s
-  AND url > %(after)s
-  AND last_seen_at > %(seen_after)s
-ORDER BY url
+  AND url = ANY (%(urls)s)
+
+-- heirs --
+SELECT
+    p.id, p.url, p.content_hash, p.body_hash, p.etag, p.last_modified, p.outlinks, p.last_seen_at, p.duplicate_of,
+    c.page_id IS NOT NULL, c.checks_since_fetch, c.signal, c.fetched_at, c.sitemap_lastmod, c.reader, c.body_bytes,
+    c.chunks, c.tokens,
+    p.title, p.language, p.content, p.structured, o.url
+FROM scraped_pages AS p
+JOIN scraped_pages AS o ON o.id = p.duplicate_of
+LEFT JOIN page_checks AS c ON c.page_id = p.id
+WHERE p.source_id = %(source_id)s
+  AND p.content_hash <> o.content_hash
+  AND (o.last_changed_at >= %(changed_since)s OR o.url = ANY (%(gone)s))
+ORDER BY p.url
 LIMIT %(limit)s
+
+-- count_unasked --
+SELECT count(*)
+FROM scraped_pages AS p
+LEFT JOIN page_checks AS c ON c.page_id = p.id
+WHERE p.source_id = %(source_id)s
+  AND p.last_seen_at < %(started_at)s
+  AND is_page_due(p.last_seen_at, c.next_check_at, %(seen_before)s, %(due_by)s)
+  AND NOT EXISTS (
+      SELECT FROM failed_pages AS f
+      WHERE f.source_id = %(source_id)s AND f.url = p.url AND f.last_failed_at >= %(started_at)s
+  )
+  AND p.url <> ALL (%(gone)s)
 
 -- due_failures --
 SELECT url

@@ -14,7 +14,13 @@ from scrapy.exceptions import (
 )
 from w3lib.encoding import http_content_type_encoding
 
-from lcl_spiders.downloadermiddlewares.typed import BodyCutShort, RobotsForbidden, TooLarge, TooManyRedirects
+from lcl_spiders.downloadermiddlewares.typed import (
+    BodyCutShort,
+    RobotsForbidden,
+    RobotsUnavailable,
+    TooLarge,
+    TooManyRedirects,
+)
 
 if TYPE_CHECKING:
     from scrapy.http import Response
@@ -23,6 +29,7 @@ PERMANENT = frozenset({301, 308})  # RFC 9110 section 15.4
 _INDEX_FILE = re.compile(r"/(?:index\.(?:html?|php|aspx?))?(?=$|\?)")
 _KINDS: dict[type[Exception], str] = {
     RobotsForbidden: "robots_forbidden",
+    RobotsUnavailable: "robots_unavailable",
     TooManyRedirects: "redirect_loop",
     TooLarge: "too_large",
     BodyCutShort: "body_cut_short",

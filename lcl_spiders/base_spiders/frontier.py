@@ -77,6 +77,13 @@ class Frontier:
         self._left -= 1
         return True
 
+    def take_again(self) -> bool:
+        """Return whether a page that was met already may be asked for once more: the limit has room."""
+        if self.is_exhausted:
+            return False
+        self._left -= 1
+        return True
+
     def give_back(self) -> tuple[str, int] | None:
         """Free the place of a URL that may not be asked for, and return one that waits, with its depth."""
         self._left += 1

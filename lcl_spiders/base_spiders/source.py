@@ -13,20 +13,16 @@ from scrapy.http import HtmlResponse
 from db import pages
 from db.errors import DatabaseProblem, one_line
 from db.urls import canonical_url, domain_of
-from lcl_spiders.base_spiders.answers import (
-    charset,
-    header,
-    is_same_page,
-    kind_of,
-    robots_directives,
-    was_moved_for_good,
-)
+from lcl_spiders.base_spiders.answers import header, kind_of, robots_directives, was_moved_for_good
+from lcl_spiders.base_spiders.conditional import conditional_headers, deciding_signal, is_audit_due
 from lcl_spiders.base_spiders.frontier import MAX_URL, Frontier
+from lcl_spiders.base_spiders.pending import Pending
+from lcl_spiders.base_spiders.reader import PageReader
+from lcl_spiders.base_spiders.second_look import second_look
 from lcl_spiders.downloadermiddlewares.typed import RobotsForbidden
-from lcl_spiders.extraction import ExtractedPage, ExtractionCrashed, ExtractionError, body_hash
 from lcl_spiders.extraction.config import ExtractionConfig
 from lcl_spiders.extraction.pool import ExtractionPool, leased_pool
-from lcl_spiders.items import Outcome, PageItem
+from lcl_spiders.items import ListedPages, Outcome, PageItem
 from lcl_spiders.source_config import SourceConfig
 from pipelines.run import Run
 
@@ -40,6 +36,9 @@ if TYPE_CHECKING:
     from db.pages import KnownPage
 
 PAGE = "page"
+MAX_PARKED = 16_000_000  # characters of text that wait for the pages which they name as canonical
+PRESENT = (HTTPStatus.OK, HTTPStatus.NOT_MODIFIED)
+GONE = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
 
 
 class SourceSpider(Spider):
@@ -53,19 +52,23 @@ class SourceSpider(Spider):
     start_url: ClassVar[str] = ""
     domain: ClassVar[str] = ""
     config: ClassVar[SourceConfig] = SourceConfig()
-    has_fresh_pages = False
     custom_settings = {"HTTPERROR_ALLOW_ALL": True}
 
     run: Run
     frontier: Frontier
     pool: ExtractionPool
     extraction: ExtractionConfig
+    pending: Pending
+    reader: PageReader
+    parked: list[PageItem]
 
     def __init__(self, name: str | None = None, **arguments: Any) -> None:
         # The arguments are kept apart, for the run extension to parse, and never become attributes.
         super().__init__(name)
         self.run_arguments = arguments
-        self._present: set[str] = set()
+        self.parked = []
+        self._parked_size = 0
+        self._known_urls: set[str] = set()
         self._leases = AsyncExitStack()
 
     @classmethod
@@ -73,25 +76,35 @@ class SourceSpider(Spider):
         """Build and connect to one crawl. Raises `ValueError` for a setting that makes no sense."""
         spider = super().from_crawler(crawler, *args, **kwargs)
         spider.extraction = ExtractionConfig.from_settings(crawler.settings)
+        spider.pending = Pending(crawler)
         crawler.signals.connect(spider._request_sent, signal=signals.request_reached_downloader)
         crawler.signals.connect(spider._give_back, signal=signals.spider_closed)
         return spider
 
     @abstractmethod
-    def find(self) -> AsyncIterator[Request | PageItem]:
-        """Yield the first requests, by `ask_for`."""
+    def find(self) -> AsyncIterator[Request | PageItem | ListedPages]:
+        """Yield the first requests, by `ask_for`, and items of pages that need none."""
 
-    async def start(self) -> AsyncIterator[Request | PageItem]:
-        """Make the run's parts ready and yield what `find` finds; an error there ends the run with its reason."""
+    async def start(self) -> AsyncIterator[Request | PageItem | ListedPages]:
+        """Make the run's parts ready and yield what `find` and the second look find.
+
+        An error there ends the run with its reason.
+        """
         self.run = Run.of(self.crawler)
+        self.reader = PageReader(self, self.run)
         self.frontier = Frontier(self.domain, self.config, self.run.arguments.max_pages)
         self.run.has_left_out = self.frontier.has_waiting
         try:
             self.pool = await self._leases.enter_async_context(
                 leased_pool(self.extraction.workers, self.extraction.time_limit, self.extraction.memory_limit)
             )
-            async for found in self.find():
-                yield found
+            for finder in (self.find(), second_look(self)):
+                async for found in finder:
+                    if not isinstance(found, Request):
+                        self.pending.add()
+                    yield found
+                if self.run.stop_reason is not None:
+                    return
         except DatabaseProblem as error:
             self.run.stop(error.reason, str(error))
         except Exception as error:  # Scrapy would only say "start_error"
@@ -99,14 +112,23 @@ class SourceSpider(Spider):
             self.run.stop("internal_error", f"{type(error).__name__}: {one_line(error)}")
 
     def ask_for(
-        self, url: str, *, known: KnownPage | None = None, depth: int = 0, is_start: bool = False, is_due: bool = False
+        self,
+        url: str,
+        *,
+        known: KnownPage | None = None,
+        depth: int = 0,
+        is_start: bool = False,
+        is_due: bool = False,
+        again: bool = False,
     ) -> Request | None:
         """Return a request for a page, or None when it was asked for already or the limit is reached.
 
-        `is_due`: the page failed before; it ends with an outcome whatever it answers.
+        `known`: asked only whether it changed, as far as its site is believed. `is_due`: the page failed before; it
+        ends with an outcome whatever it answers. `again`: it was asked for before, on a word that proved false.
         """
-        if not self.frontier.take(url, depth):
+        if not (self.frontier.take_again() if again else self.frontier.take(url, depth)):
             return None
+        headers = self._conditional_headers(known)
         meta = {
             "lcl": PAGE,
             "url": url,
@@ -114,33 +136,73 @@ class SourceSpider(Spider):
             "page_depth": depth,
             "is_start": is_start,
             "is_expected": is_due or known is not None,
+            "signal": deciding_signal(headers) if headers else None,
         }
+        self.pending.add()
         # The frontier has seen to duplicates, by canonical URL. Shallow pages first, so that none is met too deep.
-        return Request(url, callback=self.parse, errback=self.page_failed, dont_filter=True, priority=-depth, meta=meta)
+        return Request(
+            url,
+            headers=headers,
+            callback=self.parse,
+            errback=self.page_failed,
+            dont_filter=True,
+            priority=-depth,
+            meta=meta,
+        )
+
+    def _conditional_headers(self, known: KnownPage | None) -> dict[str, bytes]:
+        """Return the validators to send: none for a page whose download is due, or that is to be read anew."""
+        run = self.run
+        if known is None or run.arguments.force_rescrape or run.arguments.reembed or self.is_audit_due(known):
+            return {}
+        return conditional_headers(known, run.trust.believes)
+
+    def is_audit_due(self, known: KnownPage) -> bool:
+        """Return whether a page must be downloaded in this run whatever its signals say."""
+        every, staleness = self.run.config.trust_audit_every, self.run.max_staleness
+        return is_audit_due(known, every=every, max_staleness=staleness, now=self.run.started_at)
 
     async def follow(self, links: Iterable[str], depth: int) -> list[Request]:
-        """Return requests for those of the links that are in scope, unmet, not too deep and not fresh (A15)."""
+        """Return requests for those of the links that are in scope, unmet, not too deep and not in the index.
+
+        Known pages are asked for as such, when they are due.
+        """
         unmet = self.frontier.unmet(links, depth)
-        if unmet and self.has_fresh_pages:
-            fresh = await self.fresh_among(unmet)
-            unmet = [url for url in unmet if url not in fresh]
+        if unmet and self.run.known_pages:
+            unmet = await self._unknown_among(unmet)
         return [request for url in unmet if (request := self.ask_for(url, depth=depth)) is not None]
 
-    async def fresh_among(self, urls: Sequence[str]) -> set[str]:
-        """Return which of these URLs are pages that were checked lately."""
+    async def _unknown_among(self, urls: Sequence[str]) -> list[str]:
         run = self.run
-        return await run.runtime.use_connection(
-            lambda connection: pages.fresh_urls(connection, run.source.id, urls, run.seen_before)
-        )
+        unsure = [url for url in urls if url not in self._known_urls]
+        if unsure:
+            self._known_urls |= await run.runtime.use_connection(
+                lambda connection: pages.known_urls(connection, run.source.id, unsure)
+            )
+        return [url for url in unsure if url not in self._known_urls]
+
+    async def download(self, request: Request) -> Response:
+        """Return the answer to a request that is no page's: robots.txt, a sitemap, a probe. Raises what went wrong."""
+        assert self.crawler.engine is not None  # noqa: S101 - it is there while a spider runs
+        return await self.crawler.engine.download_async(request)
 
     async def parse(self, response: Response) -> AsyncIterator[PageItem | Request]:
         """Turn one answer into an item, and the page's links into requests."""
+        try:
+            async for result in self._answer(response):
+                if isinstance(result, PageItem):
+                    self.pending.add()
+                yield result
+        finally:
+            self.pending.remove()
+
+    async def _answer(self, response: Response) -> AsyncIterator[PageItem | Request]:
         asked: str = response.meta["url"]
-        if response.status != HTTPStatus.OK and response.meta["is_start"]:
+        if response.status not in PRESENT and response.meta["is_start"]:
             self.run.start_failure = f"{response.url} answered {response.status}"
         try:
             url = self._answered_url(response)
-            if url != asked and (left := self._left_behind(response, asked)) is not None:
+            if url != asked and (left := await self._left_behind(response, asked)) is not None:
                 yield left
             if url is not None:
                 async for result in self._read(response, url):
@@ -173,93 +235,87 @@ class SourceSpider(Spider):
             return None
         return url if self.frontier.meet(url) else None
 
-    def _left_behind(self, response: Response, asked: str) -> PageItem | None:
-        """Return the outcome of a URL that redirected: gone where it moved for good within the site (C4)."""
+    async def _left_behind(self, response: Response, asked: str) -> PageItem | None:
+        """Return the outcome of a URL that redirected: gone where it moved for good, or leads to no page (C4)."""
         if not response.meta["is_expected"]:
             return None
-        inside = response.url.startswith((f"http://{self.domain}/", f"https://{self.domain}/"))
-        if inside and response.status == HTTPStatus.OK and was_moved_for_good(response):
-            return outcome(asked, Outcome.GONE, "redirect", None)
-        return outcome(asked, Outcome.UNKNOWN, "redirected", response.status, f"redirects to {response.url}")
+        target = response.url
+        inside = target.startswith((f"http://{self.domain}/", f"https://{self.domain}/"))
+        if response.status in GONE:
+            return outcome(asked, Outcome.GONE, f"http_{response.status}", response.status)
+        if was_moved_for_good(response) and await self._is_there(response, inside=inside):
+            item = outcome(asked, Outcome.GONE, "redirect" if inside else "redirect_offsite", None)
+            item.target = target
+            return item
+        if (
+            inside
+            and response.status == HTTPStatus.OK
+            and await self.reader.missing.is_where_missing_pages_lead(target)
+        ):
+            return outcome(asked, Outcome.GONE, "soft_404", response.status)
+        return outcome(asked, Outcome.UNKNOWN, "redirected", response.status, f"redirects to {target}")
+
+    async def _is_there(self, response: Response, *, inside: bool) -> bool:
+        """Return whether the target of a redirect answered in this run or is indexed."""
+        if response.status == HTTPStatus.OK:
+            return True
+        try:
+            return inside and await self.run.known(canonical_url(response.url)) is not None
+        except ValueError:
+            return False
 
     async def _read(self, response: Response, url: str) -> AsyncIterator[PageItem | Request]:
-        status = response.status
-        if status in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE):
+        status, meta = response.status, response.meta
+        if status in GONE:
             yield outcome(url, Outcome.GONE, f"http_{status}", status)
+        elif status == HTTPStatus.NOT_MODIFIED and meta["signal"] is not None and url == meta["known"].url:
+            item = self.reader.not_modified(response, meta["known"])
+            if "noindex" in robots_directives(response):
+                item.outcome, item.reason, item.signal = Outcome.GONE, "noindex", None
+            for request in await self.follow(item.outlinks, meta["page_depth"] + 1):
+                yield request
+            yield item
         elif status != HTTPStatus.OK:
             yield outcome(url, Outcome.UNKNOWN, f"http_{status}", status, f"answered {status}")
         elif not isinstance(response, HtmlResponse):
             self.run.count("pages/other_type")
-            if response.meta["is_expected"] or response.meta["is_start"]:
-                message = f"answers {header(response, 'Content-Type') or 'no content type'}, which is not read yet"
+            message = f"answers {header(response, 'Content-Type') or 'no content type'}, which is not read yet"
+            if meta["is_expected"] or meta["is_start"]:
                 yield outcome(url, Outcome.UNKNOWN, "other_type", status, message)
-            if response.meta["is_start"]:
+            if meta["is_start"]:
                 self.run.start_failure = f"{url} {message}"
         else:
             async for result in self._read_page(response, url):
                 yield result
 
     async def _read_page(self, response: HtmlResponse, url: str) -> AsyncIterator[PageItem | Request]:
-        self._present.add(url)
-        known: KnownPage | None = response.meta["known"]
-        if known is None or known.url != url:
-            known = await self.run.known(url)
-        digest = body_hash(response.body)
-        directives = robots_directives(response)
-        item = PageItem(
-            url=url,
-            outcome=Outcome.PRESENT,
-            body_hash=digest,
-            etag=header(response, "ETag"),
-            last_modified=header(response, "Last-Modified"),
-            http_status=response.status,
-            known=known,
-        )
-        is_same = known is not None and known.body_hash == digest and "noindex" not in directives
-        if known is not None and is_same and not self.run.arguments.reembed:
-            item.outcome, item.outlinks = Outcome.UNCHANGED, known.outlinks
-            self.run.count("pages/same_body")
-        else:
-            try:
-                page = await self.pool.extract(response.body, url, charset(response))
-            except ExtractionCrashed as error:
-                if not self.crawler.crawling:  # the shutdown took the workers with it, which says nothing of the page
-                    return
-                item.outcome, item.reason, item.message = Outcome.FAILED, error.kind, str(error)
-            except ExtractionError as error:
-                item.outcome, item.reason, item.message = Outcome.FAILED, error.kind, str(error)
-                item.outlinks = known.outlinks if known is not None else ()
-            else:
-                self._fill(item, page, directives)
-                if not self._take_identity(item, page):
-                    return
-        for request in await self.follow(item.outlinks, response.meta["page_depth"] + 1):
+        item = await self.reader.read(response, url)
+        if item is None:
+            return
+        links = [*item.outlinks, item.canonical] if item.canonical is not None else item.outlinks
+        for request in await self.follow(links, response.meta["page_depth"] + 1):
             yield request
-        yield item
+        if item.canonical is None or item.outcome is not Outcome.PRESENT or not self._park(item):
+            yield item
 
-    def _take_identity(self, item: PageItem, page: ExtractedPage) -> bool:
-        """Give the item the URL that its page calls canonical; False when that page was read in this run itself."""
-        canonical = page.canonical
-        if canonical is None or canonical == item.url or not is_same_page(item.url, canonical):
-            return True
-        if canonical in self._present:
-            self.run.count("pages/repeated")
+    def _park(self, item: PageItem) -> bool:
+        """Keep a page back until the one that it names as canonical has been answered, if there is room."""
+        if self._parked_size + len(item.content) > MAX_PARKED:
             return False
-        if self.frontier.meet(canonical):
-            self._present.add(canonical)
-            item.url, item.known = canonical, None
+        self._parked_size += len(item.content)
+        self.parked.append(item)
         return True
-
-    def _fill(self, item: PageItem, page: ExtractedPage, directives: frozenset[str]) -> None:
-        item.title, item.language, item.content = page.title, page.language, page.content
-        if not page.nofollow and "nofollow" not in directives:
-            item.outlinks = page.outlinks
-        if page.noindex or "noindex" in directives:
-            item.outcome, item.reason = Outcome.GONE, "noindex"
-        self.run.count(f"extracted/{page.extractor}")
 
     def page_failed(self, failure: Failure) -> list[PageItem | Request]:
         """Turn a request without an answer into an item: by the type of the error, never by its text (A23)."""
+        results = self._failed(failure)
+        for result in results:
+            if isinstance(result, PageItem):
+                self.pending.add()
+        self.pending.remove()
+        return results
+
+    def _failed(self, failure: Failure) -> list[PageItem | Request]:
         request: Request = failure.request  # type: ignore[attr-defined]  # Scrapy sets it on every errback's failure
         error = failure.value
         results: list[PageItem | Request] = []

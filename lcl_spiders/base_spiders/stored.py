@@ -32,10 +32,10 @@ async def stored_pages(run: Run, crawler: Crawler) -> AsyncIterator[PageItem]:
     while True:
         after = last.known.url if last is not None else ""
         batch = await run.runtime.use_connection(
-            partial(pages.stored, source_id=run.source.id, seen_after=run.seen_before, after=after, limit=BATCH)
+            partial(pages.stored, source_id=run.source.id, due=run.due, after=after, limit=BATCH)
         )
         for page in batch:
-            yield _as_item(page)
+            yield as_item(page)
         if len(batch) < BATCH:
             return
         last = batch[-1]
@@ -63,7 +63,8 @@ class _Settled:
         self._count -= more
 
 
-def _as_item(page: StoredPage) -> PageItem:
+def as_item(page: StoredPage) -> PageItem:
+    """Return a page as the index has it, as if it had just been read; it was not seen now."""
     known = page.known
     return PageItem(
         url=known.url,

@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
 from functools import partial
-from http import HTTPStatus
 from typing import TYPE_CHECKING
-from urllib.parse import urljoin
 
 from scrapy import Request, signals
+from scrapy.exceptions import CannotResolveHostError, DownloadConnectionRefusedError
 
 from db import pages
-from lcl_spiders.base_spiders import sitemaps
+from lcl_spiders.base_spiders.sitemap_reader import SitemapReader
 from lcl_spiders.base_spiders.source import SourceSpider
 from lcl_spiders.base_spiders.stored import stored_pages
+from lcl_spiders.downloadermiddlewares.typed import RobotsUnavailable, TypedRobotsTxtMiddleware
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from scrapy.http import Response
-    from twisted.python.failure import Failure
+    from collections.abc import AsyncIterator, Sequence
 
     from db.pages import KnownPage
-    from lcl_spiders.items import PageItem
+    from lcl_spiders.items import ListedPages, PageItem
 
 BATCH = 500
-MAX_SITEMAPS = 500
-MAX_SITEMAP_DEPTH = 5
+UNREACHABLE = (DownloadConnectionRefusedError, CannotResolveHostError)
 
 
 class WebsiteSpider(SourceSpider):
@@ -36,47 +31,78 @@ class WebsiteSpider(SourceSpider):
     """
 
     name = "website"
-    _sitemaps_asked = 0
 
-    async def find(self) -> AsyncIterator[Request | PageItem]:
-        """Yield the start URL, sitemaps, due failed pages, due known pages, and links of pages that stay unread."""
+    async def find(self) -> AsyncIterator[Request | PageItem | ListedPages]:
+        """Yield the start URL, failed pages, new pages of sitemaps, due known pages, and links of pages left unread."""
         run = self.run
-        fresh = 0
-        if run.known_pages:
-            fresh = await run.runtime.use_connection(
-                lambda connection: pages.count_fresh(connection, run.source.id, run.seen_before)
-            )
-        failed = await run.runtime.use_connection(lambda connection: pages.due_failures(connection, run.source.id))
-        self.has_fresh_pages = bool(fresh)
         if not self.frontier.is_in_scope(self.start_url):
             why = "its allow or deny patterns exclude it, it names a media file, or it is too long"
             run.stop("start_excluded", f"the source's own start URL is out of its scope: {why}")
             return
-        for url in self.frontier.unmet([self.start_url]):
-            is_fresh = self.has_fresh_pages and await self.fresh_among([url])
-            if not is_fresh and (request := self.ask_for(url, is_start=True)):
-                yield request
+        robots_txt = await self._robots_txt()
+        if robots_txt is None:
+            return
+        reader = SitemapReader(self)
         if self.config.sitemaps:
-            yield self._robots_request()
-        for url in self.frontier.unmet(failed):
-            if request := self.ask_for(url, is_due=True):
-                yield request
-        async for request in self._known_pages():
+            async for listed in reader.read(robots_txt):
+                yield listed
+        async for request in self._first_pages(reader.new):
             yield request
-        if fresh:
-            async for result in self._fresh_pages(fresh):
-                yield result
+        async for request in self._known_pages(reader.changed):
+            yield request
+        async for result in self._pages_left_unread(reader.skipped):
+            yield result
 
-    async def _known_pages(self) -> AsyncIterator[Request]:
+    async def _robots_txt(self) -> bytes | None:
+        """Return the site's robots.txt, None when it cannot be read: then the run stops, and nothing is asked."""
+        assert self.crawler.engine is not None  # noqa: S101 - it is there while a spider runs
+        robots = self.crawler.get_downloader_middleware(TypedRobotsTxtMiddleware)
+        if robots is None:
+            return b""
+        try:
+            return await robots.read(self.start_url)
+        except RobotsUnavailable as error:
+            is_down = isinstance(error.__cause__, UNREACHABLE)
+            reason = "site_unreachable" if is_down else "robots_unavailable"
+            self.run.stop(reason, f"{error}. Nothing was asked for, and nothing is deleted (RFC 9309).")
+            return None
+
+    async def _first_pages(self, new: Sequence[str]) -> AsyncIterator[Request]:
+        """Yield the start URL unless it was checked lately, failed pages whose time has come, and new pages."""
+        run = self.run
+        failed = await run.runtime.use_connection(lambda connection: pages.due_failures(connection, run.source.id))
+        known = await run.runtime.use_connection(
+            lambda connection: pages.listed(connection, run.source.id, [self.start_url, *failed], run.due)
+        )
+        standing = {page.known.url: page for page in known}
+        for url in self.frontier.unmet([self.start_url]):
+            start = standing.get(url)
+            if start is not None and not start.is_due:
+                continue
+            if request := self.ask_for(url, known=start.known if start else None, is_start=True):
+                yield request
+        for url in self.frontier.unmet(failed):
+            page = standing.get(url)
+            if request := self.ask_for(url, known=page.known if page else None, is_due=True):
+                yield request
+        for url in new:
+            if request := self.ask_for(url):
+                yield request
+
+    async def _known_pages(self, changed: Sequence[KnownPage]) -> AsyncIterator[Request]:
         """Yield requests for due pages, a batch whenever the scheduler has run dry: memory does not grow with them.
 
-        Read by key, because a server-side cursor would hold a transaction open for the whole crawl.
+        `changed` come first: pages that a sitemap says have changed. Read by key, because a server-side cursor would
+        hold a transaction open for the whole crawl.
         """
         run = self.run
+        for known in changed:
+            if request := self.ask_for(known.url, known=known):
+                yield request
         last: KnownPage | None = None
         while run.known_pages and not self.frontier.is_exhausted:
             batch = await run.runtime.use_connection(
-                partial(pages.due, source_id=run.source.id, seen_before=run.seen_before, after=last, limit=BATCH)
+                partial(pages.due, source_id=run.source.id, due=run.due, after=last, limit=BATCH)
             )
             for known in batch:
                 if self.frontier.is_in_scope(known.url) and (request := self.ask_for(known.url, known=known)):
@@ -86,77 +112,38 @@ class WebsiteSpider(SourceSpider):
             last = batch[-1]
             await self.crawler.signals.wait_for(signals.scheduler_empty)
 
-    async def _fresh_pages(self, fresh: int) -> AsyncIterator[Request | PageItem]:
-        """Skip pages verified lately (A15), but not the pages that only they lead to, nor a re-embedding."""
+    async def _pages_left_unread(self, skipped: Sequence[int]) -> AsyncIterator[Request | PageItem]:
+        """Skip pages that are not due (A15), but neither what only they lead to (C3) nor a re-embedding.
+
+        `skipped`: ids of pages that were due, and that a sitemap vouches for.
+        """
         run = self.run
-        run.count("pages/skipped_recent", fresh)
-        links = await run.runtime.use_connection(
-            lambda connection: pages.unknown_outlinks_of_fresh(
-                connection,
-                run.source.id,
-                seen_before=run.seen_before,
-                prefixes=[f"http://{self.domain}/", f"https://{self.domain}/"],
-                limit=self.config.max_pages,
-            )
-        )
-        for url in self.frontier.unmet(links):
-            if request := self.ask_for(url):
-                yield request
+        if not run.known_pages:
+            return
+        fresh = await run.runtime.use_connection(lambda connection: pages.fresh(connection, run.source.id, run.due))
+        run.count("pages/skipped_recent", fresh.pages)
+        run.save("recent", fresh, requests=fresh.pages)
+        for request in await self.follow(await self._links_of_unread(skipped, has_fresh=bool(fresh.pages)), depth=1):
+            yield request
         if run.arguments.reembed:
             async for item in stored_pages(run, self.crawler):
                 yield item
 
-    def _robots_request(self) -> Request:
-        return Request(
-            urljoin(self.start_url, "/robots.txt"),
-            callback=self.parse_robots,
-            errback=self.sitemap_failed,
-            dont_filter=True,
-            meta={"dont_obey_robotstxt": True},
-            priority=10,
-        )
-
-    async def parse_robots(self, response: Response) -> AsyncIterator[Request]:
-        """Ask for the sitemaps that robots.txt names."""
-        if response.status == HTTPStatus.OK:
-            for url in sitemaps.named_in_robots(response.body, response.url):
-                if request := self._sitemap_request(url, depth=0):
-                    yield request
-
-    def _sitemap_request(self, url: str, depth: int) -> Request | None:
-        if self._sitemaps_asked >= MAX_SITEMAPS or depth > MAX_SITEMAP_DEPTH or not self.frontier.meet(url):
-            return None
-        self._sitemaps_asked += 1
-        return Request(
-            url,
-            callback=self.parse_sitemap,
-            errback=self.sitemap_failed,
-            dont_filter=True,
-            meta={"sitemap_depth": depth},
-            priority=10,
-        )
-
-    async def parse_sitemap(self, response: Response) -> AsyncIterator[Request]:
-        """Ask for the pages and further sitemaps that a sitemap lists."""
-        if response.status != HTTPStatus.OK:
-            self.run.count("sitemaps/failed")
-            return
-        try:
-            is_index, entries = await asyncio.to_thread(sitemaps.parse, response.body)
-        except sitemaps.BadSitemap as error:
-            self.run.count("sitemaps/malformed")
-            self.logger.warning("%s is no sitemap: %s", response.url, error)
-            return
-        self.run.count("sitemaps/read")
-        if is_index:
-            for entry in entries:
-                if request := self._sitemap_request(entry.url, response.meta["sitemap_depth"] + 1):
-                    yield request
-        else:
-            for request in await self.follow((entry.url for entry in entries), depth=0):
-                yield request
-
-    def sitemap_failed(self, failure: Failure) -> None:
-        """Go on without a sitemap or robots.txt that gave no answer."""
-        self.run.count("sitemaps/failed")
-        self.logger.info("%s: %s", failure.request.url, failure.getErrorMessage())  # type: ignore[attr-defined]
+    async def _links_of_unread(self, skipped: Sequence[int], *, has_fresh: bool) -> list[str]:
+        run = self.run
+        inside = [f"http://{self.domain}/", f"https://{self.domain}/"]
+        limit = self.config.max_pages
+        links: list[str] = []
+        if has_fresh:
+            links += await run.runtime.use_connection(
+                lambda connection: pages.unknown_outlinks_of_fresh(
+                    connection, run.source.id, due=run.due, prefixes=inside, limit=limit
+                )
+            )
+        if skipped:
+            links += await run.runtime.use_connection(
+                lambda connection: pages.unknown_outlinks(
+                    connection, run.source.id, page_ids=skipped, prefixes=inside, limit=limit
+                )
+            )
+        return links

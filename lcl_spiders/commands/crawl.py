@@ -8,6 +8,7 @@ import gc
 import os
 import sys
 
+from rich.console import Console
 from scrapy.commands import BaseRunSpiderCommand
 from scrapy.exceptions import UsageError
 from scrapy.settings import SETTINGS_PRIORITIES
@@ -15,7 +16,9 @@ from scrapy.settings import SETTINGS_PRIORITIES
 from db import sources
 from db.connection import connect
 from db.errors import AmbiguousSource, DatabaseProblem, InvalidSource, SourceNotFound
+from lcl_spiders import ledger
 from lcl_spiders.base_spiders import KINDS
+from lcl_spiders.console import PIPED_WIDTH
 from lcl_spiders.extensions.run import RunExtension
 from lcl_spiders.extensions.summary import summarise
 from lcl_spiders.extensions.verdict import LIMITED
@@ -48,7 +51,8 @@ class Command(BaseRunSpiderCommand):
             "`scrapy crawl website -a url=https://example.org/` registers a site and crawls it. "
             "Arguments, each as -a NAME=VALUE: force_rescrape=true asks for every page, however lately it was "
             "checked; reembed=true embeds every page again; allow_mass_delete=true lets a run delete more than half "
-            "of a source; max_pages=N bounds the page requests of this run. "
+            "of a source, or find far fewer pages than usual; max_pages=N bounds the page requests of this run. "
+            "At the end it prints the ledger: what the run spent, and what each rung of the refresh saved. "
             "Exit code: 0 when the source could be read, 75 when another run holds its domain, 1 otherwise."
         )
 
@@ -66,8 +70,10 @@ class Command(BaseRunSpiderCommand):
         if len(args) != 1:
             msg = "name one source; `scrapy sources list` shows them"
             raise UsageError(msg, print_help=False)
+        assert self.settings is not None  # noqa: S101 - set by Scrapy
         arguments = dict(opts.spargs)
         try:
+            price = ledger.price(self.settings)
             RunArguments.parse({name: value for name, value in arguments.items() if name not in ("url", "slug")})
             # A loop of its own: asyncio.run would unset the one that the reactor uses.
             with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
@@ -89,8 +95,11 @@ class Command(BaseRunSpiderCommand):
         gc.set_threshold(*GC_THRESHOLD)
         self.crawler_process.crawl(crawler, **arguments)
         self.crawler_process.start()
-        extension = crawler.get_extension(RunExtension) if crawler.extensions is not None else None
-        if self.crawler_process.bootstrap_failed or extension is None or extension.verdict is None:
+        if self.crawler_process.bootstrap_failed:
+            self.exitcode = 1
+            return
+        extension = crawler.get_extension(RunExtension)
+        if extension is None or extension.verdict is None:
             self.exitcode = 1
             return
         verdict = extension.verdict
@@ -101,6 +110,9 @@ class Command(BaseRunSpiderCommand):
                 print(f"{slug}: the page limit left pages out; raise the source's max_pages to reach them")
         else:
             sys.stderr.write(f"scrapy crawl: {slug}: {verdict.status} ({verdict.reason}): {verdict.message}\n")
+        if lines := ledger.rows(extension.run.counters(), price):
+            width = None if sys.stdout.isatty() else PIPED_WIDTH
+            Console(markup=False, highlight=False, emoji=False, width=width).print(ledger.as_table(lines))
 
     async def _find(self, name: str, arguments: dict[str, str]) -> str:
         """Return the slug to crawl, registering the site of `website -a url=…`; takes url and slug out."""

@@ -18,9 +18,10 @@ from scrapy.exceptions import UsageError
 
 from db import jobs, pages
 from db.connection import Address
-from lcl_spiders import demo_site
+from lcl_spiders import demo_site, ledger
+from lcl_spiders.commands import status
 from lcl_spiders.commands.search import snippet
-from lcl_spiders.commands.status import CHUNKS, PAGES, tally
+from lcl_spiders.commands.status import CHUNKS, tally
 from lcl_spiders.console import CommandFailed, IndexCommand, plain_table
 from lcl_spiders.local_site import LocalSite
 from pipelines import runtime
@@ -38,6 +39,12 @@ CRAWL_SETTINGS = {
     "AUTOTHROTTLE_ENABLED": "false",
     "LOG_LEVEL": "WARNING",
 }
+
+PAGES = {
+    **{name: kinds for name, kinds in status.PAGES.items() if name != "not modified"},
+    "unchanged": ("unchanged", "not_modified"),
+}
+"""What `scrapy status` calls the pages; whether an unchanged one answered 200 or 304 is the ledger's matter."""
 
 NEXT = """
 What next
@@ -69,7 +76,8 @@ class Command(IndexCommand):
 
     def __init__(self) -> None:
         super().__init__()
-        self.ledger: list[dict[str, Any]] = []
+        self.runs: list[dict[str, Any]] = []
+        self.stats: dict[str, Any] = {}
         self.answers: list[dict[str, Any]] = []
         self.wrong: list[str] = []
 
@@ -114,7 +122,7 @@ class Command(IndexCommand):
         finally:
             await runtime.give_back(shared)
         if self.as_json:
-            self.print_json({"runs": self.ledger, "searches": self.answers, "wrong": self.wrong})
+            self.print_json({"runs": self.runs, "searches": self.answers, "wrong": self.wrong})
         for problem in self.wrong:
             self.complain(f"not as expected: {problem}")
         if not self.wrong:
@@ -137,6 +145,8 @@ class Command(IndexCommand):
         expected = {"new": 1, "changed": 2, "unchanged": total - 3, "gone": 1}
         await self._crawl(site, shared, home, "second", expected)
         self._expect_few_embeddings()
+        self.say("\nWhat the second run spent, and what each rung of the refresh saved:\n")
+        self.console.print(ledger.as_table(ledger.rows(self.stats)))
         await self._ask(site, shared, AFTER)
         async with shared.pool.connection() as connection:
             if broken := await pages.broken_pages(connection):
@@ -152,11 +162,12 @@ class Command(IndexCommand):
         if found != {kind: expected.get(kind, 0) for kind in PAGES}:
             self.wrong.append(f"{name} run: pages {found} instead of {expected}")
         entry = {"run": name, "pages": found, "chunks": tally(run.stats, "chunks", CHUNKS)}
-        self.ledger.append({**entry, "requests": run.stats.get("requests/sent", 0), "seconds": round(took, 2)})
-        self.console.print(_as_table(self.ledger))
+        self.runs.append({**entry, "requests": run.stats.get("requests/sent", 0), "seconds": round(took, 2)})
+        self.console.print(_as_table(self.runs))
+        self.stats = run.stats
 
     def _expect_few_embeddings(self) -> None:
-        first, second = (entry["chunks"] for entry in self.ledger)
+        first, second = (entry["chunks"] for entry in self.runs)
         if not (second["kept"] and 0 < second["embedded"] < first["embedded"] / 2):
             self.wrong.append(f"the second run was not cheaper than the first: {second} after {first}")
 
@@ -205,7 +216,7 @@ async def _run_crawl(url: str, home: Path) -> None:
         raise CommandFailed(msg)
 
 
-def _as_table(ledger: list[dict[str, Any]]) -> Table:
+def _as_table(runs: list[dict[str, Any]]) -> Table:
     kinds = ("new", "changed", "unchanged", "gone")
     headers = (
         "\nrun",
@@ -215,7 +226,7 @@ def _as_table(ledger: list[dict[str, Any]]) -> Table:
         "\nseconds",
     )
     table = plain_table(*headers, right=headers[1:])
-    for entry in ledger:
+    for entry in runs:
         figures = [entry["pages"][kind] for kind in kinds] + [entry["chunks"][kind] for kind in CHUNKS]
         table.add_row(entry["run"], *map(str, figures), str(entry["requests"]), f"{entry['seconds']:.1f}")
     return table

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any, get_origin
 from scrapy.exceptions import UsageError
 from scrapy.spiderloader import SpiderLoader
 
-from db import jobs, overview, sources
+from db import jobs, overview, signals, sources
 from db.errors import InvalidSource
 from lcl_spiders.base_spiders import KINDS
 from lcl_spiders.console import IndexCommand, ago, lasting, plain_table
 from lcl_spiders.source_config import SourceConfig
+from pipelines.config import whole_number
+from pipelines.trust import Signal, is_earned, runs_needed
 
 if TYPE_CHECKING:
     from db.connection import Connection
@@ -136,11 +138,30 @@ class Command(IndexCommand):
             counts = await overview.counts(connection, source.id)
             runs = await jobs.recent(connection, slug=source.slug, limit=FEW)
             failed = await overview.failed_pages(connection, source.id, limit=FEW)
+            records = await signals.of_source(connection, source.id)
+            intervals = await overview.check_intervals(connection, source.id)
+        needed = whole_number(self.project_settings, "LCL_TRUST_AFTER", 1, 10**6)
+        told = [_told(records.get(signal, signals.Record(signal)), needed) for signal in Signal]
         if self.as_json:
-            self.print_json({**asdict(source), **asdict(counts), "runs": runs, "failed": failed})
+            self.print_json(
+                {
+                    **asdict(source),
+                    **asdict(counts),
+                    "signals": told,
+                    "check_intervals": intervals,
+                    "runs": runs,
+                    "failed": failed,
+                }
+            )
             return
         for name, value in _facts(source, counts).items():
             self.say(f"{name:<13} {value}")
+        if intervals.pages:
+            shortest, median, longest = (lasting(each) for each in (intervals.least, intervals.median, intervals.most))
+            self.say(f"{'checked':<13} a page every {shortest} to {longest}, half of them within {median}")
+        self.say("\nsignals")
+        for each in told:
+            self.say(f"  {each['signal']:<16} {_standing(each)}")
         if runs:
             self.say("\nlast runs")
             for run in runs:
@@ -196,6 +217,26 @@ def standing(source: Source | overview.SourceState) -> str:
     if source.backoff_until is not None and (wait := ago(source.backoff_until)).startswith("in "):
         return f"waits, again {wait}"
     return "enabled"
+
+
+def _told(record: signals.Record, needed: int) -> dict[str, Any]:
+    return {
+        **asdict(record),
+        "believed": is_earned(record, needed),
+        "runs_needed": runs_needed(record, needed),
+    }
+
+
+def _standing(told: dict[str, Any]) -> str:
+    """Return in a few words what a signal of a source is worth."""
+    agreed, needed = told["agreed_runs"], told["runs_needed"]
+    standing = "believed" if told["believed"] else "not believed"
+    standing += f", {agreed:,} runs without a lie (it takes {needed:,})"
+    if told["lies"]:
+        standing += f"; lied {told['lies']:,} times, last {ago(told['revoked_at'])} of {told['last_lie_url']}"
+    elif not told["agreed_runs"]:
+        standing = "nothing known: no page was seen to keep it"
+    return standing
 
 
 def _shown(value: Any) -> str:

@@ -9,26 +9,32 @@ from typing import TYPE_CHECKING, Any
 from scrapy.exceptions import UsageError
 
 from db import jobs, overview, sources
+from lcl_spiders import ledger
 from lcl_spiders.commands.sources import standing
-from lcl_spiders.console import IndexCommand, ago, lasting, plain_table, whole_number
+from lcl_spiders.console import CommandFailed, IndexCommand, ago, lasting, plain_table, whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from db.jobs import Job
-    from db.overview import FailedPage, SourceState
+    from db.overview import FailedPage, Ledger, SourceState
 
 PAGES = {
     "new": ("new",),
     "changed": ("changed",),
-    "unchanged": ("unchanged", "not_modified"),
-    "skipped": ("skipped_recent", "skipped_lastmod"),
+    "unchanged": ("unchanged",),
+    "not modified": ("not_modified",),
+    "skipped": ("skipped_recent",),
+    "skipped by lastmod": ("skipped_lastmod",),
     "duplicate": ("duplicate",),
     "gone": ("gone",),
     "unknown": ("unknown",),
     "failed": ("failed",),
+    "not reached": ("unasked",),
 }
 """What a run's counters of pages are called here, in the order they are shown."""
+
+NOT_ASKED = ("skipped", "skipped by lastmod", "not reached")
 
 CHUNKS = {"embedded": ("embedded",), "reused": ("reused",), "kept": ("kept",)}
 
@@ -47,11 +53,13 @@ class Command(IndexCommand):
     def long_desc(self) -> str:
         return (
             "Without a name, every source with its pages, its last run and its backoff, and the newest runs of all. "
-            "With the slug, domain or id of a source, that one, its runs with their errors, and its failed pages.\n"
+            "With the slug, domain or id of a source, that one, its runs with their errors and alerts, and its failed "
+            "pages. Either ends with the ledger: what all recorded runs spent, and what each rung saved.\n"
             "\n"
             "  scrapy status\n"
             "  scrapy status example --limit 50\n"
             '  scrapy status --json | jq ".runs[0].stats"\n'
+            "  LCL_PRICE_PER_MILLION_TOKENS=0.02 scrapy status      the ledger in money too\n"
         )
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
@@ -68,15 +76,19 @@ class Command(IndexCommand):
         if len(words) > 1:
             msg = "status takes the name of one source, or none"
             raise UsageError(msg, print_help=False)
+        price = self._price()
         failed: list[FailedPage] = []
         async with self.database() as connection:
             source = await sources.get(connection, words[0]) if words else None
             states = [state for state in await overview.sources(connection) if source is None or state.id == source.id]
             runs = await jobs.recent(connection, slug=source.slug if source else None, limit=opts.limit)
+            total = await overview.ledger(connection, source.id if source else None)
             if source is not None:
                 failed = await overview.failed_pages(connection, source.id, limit=opts.limit)
         if self.as_json:
-            self.print_json({"sources": states, "runs": [_with_figures(run) for run in runs], "failed_pages": failed})
+            summed = {**asdict(total), "money": ledger.money(total.counters, price) if total.runs else None}
+            told = [_with_figures(run) for run in runs]
+            self.print_json({"sources": states, "runs": told, "failed_pages": failed, "ledger": summed})
             return 0
         if not states:
             self.say("There are no sources yet. Add one: scrapy sources add https://example.org/")
@@ -84,7 +96,14 @@ class Command(IndexCommand):
         self._print_sources(states)
         self._print_runs(runs, with_errors=source is not None)
         self._print_failed(failed, states[0].failed_pages)
+        self._print_ledger(total, price)
         return 0
+
+    def _price(self) -> float | None:
+        try:
+            return ledger.price(self.project_settings)
+        except ValueError as error:
+            raise CommandFailed(str(error)) from None
 
     def _print_sources(self, states: Sequence[SourceState]) -> None:
         table = plain_table(
@@ -123,8 +142,8 @@ class Command(IndexCommand):
             )
         self.console.print(table)
         for run in runs if with_errors else ():
-            if run.error:
-                self.say(f"{ago(run.started_at)}: {run.error}")
+            for line in _troubles(run):
+                self.say(f"{ago(run.started_at)}: {line}")
 
     def _print_failed(self, failed: Sequence[FailedPage], total: int) -> None:
         if not failed:
@@ -134,6 +153,11 @@ class Command(IndexCommand):
         for page in failed:
             table.add_row(page.url, page.kind, f"{page.attempts:,}", ago(page.last_failed_at), ago(page.next_retry_at))
         self.console.print(table)
+
+    def _print_ledger(self, total: Ledger, price: float | None) -> None:
+        if lines := ledger.rows(total.counters, price):
+            self.say(f"\nall recorded runs ({total.runs:,})")
+            self.console.print(ledger.as_table(lines))
 
 
 def tally(stats: Mapping[str, Any], noun: str, kinds: Mapping[str, Sequence[str]]) -> dict[str, int]:
@@ -146,17 +170,25 @@ def _tell(stats: Mapping[str, Any], noun: str, kinds: Mapping[str, Sequence[str]
 
 
 def _figures(run: Job) -> dict[str, float | None]:
-    """Return a run's duration in seconds and its pages a second, skipped ones not counted; None while it runs."""
+    """Return a run's duration in seconds and its pages a second, pages not asked for apart; None while it runs."""
     if run.started_at is None or run.completed_at is None:
         return {"duration": None, "pages_per_second": None}
     duration = (run.completed_at - run.started_at).total_seconds()
     counts = tally(run.stats, "pages", PAGES)
-    done = sum(counts.values()) - counts["skipped"]
+    done = sum(count for name, count in counts.items() if name not in NOT_ASKED)
     return {"duration": duration, "pages_per_second": round(done / duration, 2) if duration > 0 else None}
 
 
 def _with_figures(run: Job) -> dict[str, Any]:
     return {**asdict(run), **_figures(run)}
+
+
+def _troubles(run: Job) -> list[str]:
+    """Return a run's alerts and its error, which is often the message of one of them."""
+    raised = run.stats.get("alerts", [])
+    lines = [f"alert {alert['name']}: {alert['message']}" for alert in raised]
+    is_told = any(alert["message"] == run.error for alert in raised)
+    return lines if run.error is None or is_told else [*lines, run.error]
 
 
 def _end(status: str | None, reason: str | None) -> str:

@@ -6,20 +6,30 @@ All of them raise a bare `IgnoreRequest` for robots.txt, redirects and decompres
 from __future__ import annotations
 
 import zlib
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
+from scrapy import Request
 from scrapy.downloadermiddlewares.httpcompression import HttpCompressionMiddleware
 from scrapy.downloadermiddlewares.redirect import RedirectMiddleware
 from scrapy.downloadermiddlewares.robotstxt import RobotsTxtMiddleware
 from scrapy.exceptions import IgnoreRequest
+from scrapy.utils.httpobj import urlparse_cached
 
 if TYPE_CHECKING:
-    from scrapy import Request
+    from scrapy.crawler import Crawler
     from scrapy.http import Response
+
+CONDITIONAL_HEADERS = ("If-None-Match", "If-Modified-Since")
+UNREACHABLE = (HTTPStatus.TOO_MANY_REQUESTS,)  # says as little as a server error does
 
 
 class RobotsForbidden(IgnoreRequest):
     """robots.txt forbids the URL."""
+
+
+class RobotsUnavailable(IgnoreRequest):
+    """robots.txt could not be read, so that everything is forbidden (RFC 9309 section 2.3.1.4)."""
 
 
 class TooManyRedirects(IgnoreRequest):
@@ -35,23 +45,68 @@ class BodyCutShort(IgnoreRequest):
 
 
 class TypedRobotsTxtMiddleware(RobotsTxtMiddleware):
-    """robots.txt, with `RobotsForbidden`."""
+    """robots.txt by RFC 9309, with `RobotsForbidden` and `RobotsUnavailable`.
+
+    Scrapy takes a server error, and no answer at all, for "everything is allowed".
+    """
+
+    def __init__(self, crawler: Crawler) -> None:
+        super().__init__(crawler)
+        self._bodies: dict[str, bytes] = {}
+        self._unavailable: dict[str, RobotsUnavailable] = {}
+
+    async def read(self, url: str) -> bytes:
+        """Return the robots.txt of a URL's host, empty when it has none. Raises `RobotsUnavailable`."""
+        request = Request(url)
+        await self.robot_parser(request)
+        netloc = urlparse_cached(request).netloc
+        if netloc in self._unavailable:
+            raise self._unavailable[netloc]
+        return self._bodies.get(netloc, b"")
 
     async def process_request(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        if request.meta.get("dont_obey_robotstxt"):
+            return
+        await self.read(request.url)
         try:
             await super().process_request(request, *args, **kwargs)
         except IgnoreRequest as error:
             raise RobotsForbidden(str(error)) from error
 
+    async def _parse_robots(self, response: Response, netloc: str, *args: Any, **kwargs: Any) -> None:
+        if response.status in UNREACHABLE or response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            msg = f"{response.url} answered {response.status}"
+            raise RobotsUnavailable(msg)
+        if not HTTPStatus.OK <= response.status < HTTPStatus.MULTIPLE_CHOICES:
+            response = response.replace(body=b"")
+        self._bodies[netloc] = response.body
+        await super()._parse_robots(response, netloc, *args, **kwargs)
+
+    def _robots_error(self, exc: Exception, netloc: str) -> None:
+        if isinstance(exc, RobotsUnavailable):
+            self._unavailable[netloc] = exc
+        elif not isinstance(exc, TooManyRedirects):  # which counts as having none (section 2.3.1.2)
+            error = RobotsUnavailable(f"robots.txt of {netloc} gave no answer: {type(exc).__name__}: {exc}")
+            error.__cause__ = exc
+            self._unavailable[netloc] = error
+        super()._robots_error(exc, netloc)
+
 
 class TypedRedirectMiddleware(RedirectMiddleware):
-    """Redirects, with `TooManyRedirects`."""
+    """Redirects, with `TooManyRedirects`, and without the validators of the page that was asked for.
+
+    The page that a redirect leads to would answer 304 to what it never said.
+    """
 
     def process_response(self, *args: Any, **kwargs: Any) -> Request | Response:
         try:
-            return super().process_response(*args, **kwargs)
+            answer = super().process_response(*args, **kwargs)
         except IgnoreRequest as error:
             raise TooManyRedirects(str(error)) from error
+        if isinstance(answer, Request):
+            for name in CONDITIONAL_HEADERS:
+                answer.headers.pop(name, None)
+        return answer
 
 
 class TypedHttpCompressionMiddleware(HttpCompressionMiddleware):

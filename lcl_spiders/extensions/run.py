@@ -21,8 +21,11 @@ from scrapy.exceptions import CloseSpider
 from scrapy.http import Response
 
 from db import indexes, jobs, models, page_writes, pages, sources
+from db import signals as source_signals
 from db.errors import AmbiguousSource, DatabaseProblem, FenceLost, SourceNotFound, one_line
 from db.locks import DomainLock
+from lcl_spiders.base_spiders import SourceSpider
+from lcl_spiders.extensions.alerts import Alert, alerts
 from lcl_spiders.extensions.summary import summarise
 from lcl_spiders.extensions.verdict import Verdict, judge
 from pipelines import runtime
@@ -32,6 +35,7 @@ from pipelines.config import Config
 from pipelines.providers import ProviderError, ProviderUnavailable, checked
 from pipelines.providers.base import PROBE
 from pipelines.run import Run
+from pipelines.trust import Trust
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -65,6 +69,7 @@ class RunExtension:
         self._watch: asyncio.Task[None] | None = None
         self._leased: runtime.Runtime | None = None
         self._unforeseen: list[page_writes.Failure] = []
+        self._alerts: list[Alert] = []
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> Self:
@@ -106,6 +111,8 @@ class RunExtension:
         run.runtime = self._leased = await runtime.lease(run.config)
         name = getattr(spider, "slug", spider.name)
         run.source = await run.runtime.use_connection(lambda connection: sources.get(connection, name))
+        if isinstance(spider, SourceSpider):
+            run.check_bounds = spider.config.check_bounds(run.config.recrawl_after, run.config.max_staleness)
         await self._take_domain()
         run.model = await self._checked_model()
         await run.runtime.use_connection(self._begin)
@@ -153,6 +160,9 @@ class RunExtension:
         if lost := await jobs.close_lost(connection, domain=run.source.domain, keep=run.job_id):
             logger.warning("%s: %d earlier runs died and were closed as lost", run.source.slug, len(lost))
         run.known_pages = await pages.count_known(connection, run.source.id)
+        records = await source_signals.of_source(connection, run.source.id)
+        run.trust = Trust(records, run.config.trust_after)
+        run.usual_yield = await jobs.usual_yield(connection, run.source.id)
 
     async def _start_job(self, connection: Connection) -> Any:
         run = self.run
@@ -208,6 +218,9 @@ class RunExtension:
         run = self.run
         self.verdict = verdict = self._refusal or judge(run, reason)
         if self._leased is not None and hasattr(run, "source"):
+            self._alerts = alerts(run.counters(), verdict)
+            for alert in self._alerts:
+                logger.warning("%s: alert %s: %s", run.source.slug, alert["name"], alert["message"])
             if not await self._attempt("record the run", self._record(verdict)) and verdict.status == "succeeded":
                 message = "the run could not be recorded; what it committed stays, and the next run closes its job"
                 self.verdict = Verdict.failure("database_unavailable", message)
@@ -241,7 +254,7 @@ class RunExtension:
                 status=verdict.status,
                 reason=verdict.reason,
                 error=verdict.message,
-                stats=run.counters(),
+                stats={**run.counters(), "alerts": self._alerts},
             )
             if self._refusal is not None or not is_first_time or verdict.reason == "lock_lost":
                 return

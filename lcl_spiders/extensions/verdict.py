@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from db.jobs import PRESENT
+
 if TYPE_CHECKING:
     from pipelines.run import Run
 
@@ -13,16 +15,7 @@ EXIT_BUSY = 75  # EX_TEMPFAIL of sysexits.h
 FAULTS_OF_THE_SOURCE = frozenset({"site_unreachable", "robots_unavailable", "yield_collapse"})
 FINISHED = "finished"
 LIMITED = "max_pages"
-PRESENT = (
-    "new",
-    "changed",
-    "reembedded",
-    "unchanged",
-    "not_modified",
-    "duplicate",
-    "skipped_recent",
-    "skipped_lastmod",
-)
+YIELD_SHARE = 0.5
 
 
 @dataclass(frozen=True)
@@ -59,7 +52,7 @@ def judge(run: Run, closed_because: str) -> Verdict:
         return Verdict.failure(run.stop_reason, run.stop_message or run.stop_reason)
     if closed_because != FINISHED:
         return Verdict.failure(closed_because, f"the crawl was ended early ({closed_because}); what it did is kept")
-    present = sum(run.counter(f"pages/{kind}") for kind in PRESENT)
+    present = sum(run.counter(kind) for kind in PRESENT)
     unknown, failed = run.counter("pages/unknown"), run.counter("pages/failed")
     bad = unknown + failed
     if run.start_failure is not None:
@@ -73,4 +66,20 @@ def judge(run: Run, closed_because: str) -> Verdict:
         return Verdict.failure("yield_collapse", f"the run found no page at {run.source.start_url}")
     if bad > (present + bad) * run.config.max_failure_share:
         return Verdict.failure("too_many_failures", f"{bad} of {present + bad} pages could not be read")
+    # After the failures: pages that could not be read are a plainer reason than too few of them.
+    if has_collapsed(run, present):
+        return Verdict.failure(
+            "yield_collapse",
+            f"{present} pages are present, fewer than half of the {run.usual_yield:.0f} that the last successful runs "
+            f"found on average. If the site really shrank, run "
+            f"`scrapy crawl {run.source.slug} -a allow_mass_delete=true`",
+        )
     return Verdict("succeeded", LIMITED if run.has_left_out() else closed_because, None, blame=True)
+
+
+def has_collapsed(run: Run, present: int) -> bool:
+    """Return whether a run that could have found every page found far fewer than is usual for its source (A21)."""
+    if run.usual_yield is None or run.arguments.allow_mass_delete:
+        return False
+    is_limited = run.arguments.max_pages is not None or run.has_left_out()
+    return not is_limited and present < run.usual_yield * YIELD_SHARE

@@ -35,6 +35,7 @@ def extract_page(body: bytes, url: str, encoding: str | None) -> ExtractedPage:
         language=markup.language,
         content=content,
         canonical=markup.canonical,
+        is_canonical_malformed=markup.is_canonical_malformed,
         outlinks=markup.outlinks,
         noindex=markup.noindex,
         nofollow=markup.nofollow,

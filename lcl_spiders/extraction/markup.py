@@ -30,6 +30,7 @@ class Markup:
     title: str | None
     language: str | None
     canonical: str | None
+    is_canonical_malformed: bool
     outlinks: tuple[str, ...]
     noindex: bool
     nofollow: bool
@@ -60,10 +61,12 @@ def read_markup(tree: HtmlElement, url: str) -> Markup:
         elif canonical is None and "canonical" in element.get("rel", "").lower().split():
             canonical = element.get("href")
     base = _joined(url, base) or url
+    canonical_url_or_none = _canonical_or_none(base, canonical)
     return Markup(
         title=title or stated_title,
         language=_language(tree),
-        canonical=_canonical_or_none(base, canonical),
+        canonical=canonical_url_or_none,
+        is_canonical_malformed=bool(canonical and canonical.strip()) and canonical_url_or_none is None,
         outlinks=outlinks(base, links),
         noindex=not directives.isdisjoint({"noindex", "none"}),
         nofollow=not directives.isdisjoint({"nofollow", "none"}),

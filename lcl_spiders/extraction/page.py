@@ -19,6 +19,7 @@ class ExtractedPage:
         language: primary subtag of the root's `lang`, lower case: "en".
         content: Markdown, NFC, stripped; "" when nothing was found.
         canonical: `rel=canonical` as a canonical URL.
+        is_canonical_malformed: there is a `rel=canonical` that is no URL of a page.
         outlinks: canonical URLs of the links that are not `nofollow`, each once, in document order, at most 2,000.
         noindex: the page asks by `<meta name=robots>` to stay out of indexes.
         nofollow: the page asks the same way that no link be followed; `outlinks` holds them all the same.
@@ -29,6 +30,7 @@ class ExtractedPage:
     language: str | None
     content: str
     canonical: str | None
+    is_canonical_malformed: bool
     outlinks: tuple[str, ...]
     noindex: bool
     nofollow: bool

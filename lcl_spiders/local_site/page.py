@@ -28,9 +28,9 @@ class Page:
 
     ``etag`` is AUTO for a strong one made from the body, None for none, or the header's text as it is sent (quotes
     included), so that a site can also lie. ``last_modified`` carries a time zone. Both are sent with 2xx answers only.
-    ``conditional=False`` sends validators and ignores them in requests. ``headers`` replace those the page would send
-    by itself. ``delay`` is in seconds, before the first byte. ``truncate_at`` announces the whole body, sends that many
-    bytes of it and closes the connection.
+    ``conditional=False`` sends validators and ignores them in requests; ``stubborn`` answers 304 to whatever validators
+    a request has. ``headers`` replace those the page would send by itself. ``delay`` is in seconds, before the first
+    byte. ``truncate_at`` announces the whole body, sends that many bytes of it and closes the connection.
     """
 
     body: str | bytes = b""
@@ -40,6 +40,7 @@ class Page:
     etag: str | None = AUTO
     last_modified: datetime | None = None
     conditional: bool = True
+    stubborn: bool = False
     delay: float = 0.0
     truncate_at: int | None = None
     drip: Drip | None = None
@@ -97,6 +98,8 @@ class PreparedPage:
         return {name.lower(): (name, value) for name, value in headers}
 
     def _is_current(self, headers: Mapping[str, str]) -> bool:
+        if self.page.stubborn and ("if-none-match" in headers or "if-modified-since" in headers):
+            return True
         # RFC 9110 section 13.2.2: If-None-Match decides alone where it is present.
         expected = headers.get("if-none-match")
         if expected is not None:

@@ -1,7 +1,7 @@
 """A site that runs in a thread of its own and can be changed while it runs."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from pathlib import Path
 from threading import Lock, Thread
@@ -15,6 +15,9 @@ from lcl_spiders.local_site.page import Page, PreparedPage, Reply
 
 HOST = "127.0.0.1"
 NOT_FOUND = Page("<!doctype html><title>Not found</title><h1>Not found</h1>", status=404)
+
+NotFound = Page | Callable[[str], Page]
+"""What a path without a page is answered with, or a function that makes it from the path with its query."""
 
 _NOT_ALLOWED = PreparedPage(Page(status=405, headers={"Allow": "GET, HEAD"}))
 
@@ -46,7 +49,7 @@ class LocalSite:
         *,
         port: int = 0,
         conditional: bool = True,
-        not_found: Page = NOT_FOUND,
+        not_found: NotFound = NOT_FOUND,
         log: bool = True,
     ) -> None:
         self._port = port
@@ -67,7 +70,7 @@ class LocalSite:
         *,
         port: int = 0,
         conditional: bool = True,
-        not_found: Page = NOT_FOUND,
+        not_found: NotFound = NOT_FOUND,
         log: bool = True,
     ) -> Self:
         """Return a site with the files of a folder as they are now; ``index.html`` is its folder's page as well."""
@@ -122,7 +125,7 @@ class LocalSite:
         path = _wire_path(path)
         if not isinstance(page, Page):
             page = Page(page, content_type=content_type(path, page if isinstance(page, bytes) else None))
-        prepared = PreparedPage(page, conditional=self._conditional)
+        prepared = self._prepare(page)
         with self._lock:
             self._prepared[path] = prepared
 
@@ -134,13 +137,14 @@ class LocalSite:
         return _wire_path(path) in self._prepared
 
     @property
-    def not_found(self) -> Page:
+    def not_found(self) -> NotFound:
         """What a path without a page is answered with; give it status 200 and the site has soft 404s."""
-        return self._not_found.page
+        return self._not_found
 
     @not_found.setter
-    def not_found(self, page: Page) -> None:
-        self._not_found = PreparedPage(page, conditional=self._conditional)
+    def not_found(self, answer: NotFound) -> None:
+        self._not_found = answer
+        self._answer_unknown = self._answerer(answer)
 
     @property
     def requests(self) -> list[Request]:
@@ -165,7 +169,16 @@ class LocalSite:
         prepared = self._prepared.get(path)
         if prepared is None and "?" in path:
             prepared = self._prepared.get(path.partition("?")[0])
-        return self._not_found if prepared is None else prepared
+        return self._answer_unknown(path) if prepared is None else prepared
+
+    def _answerer(self, answer: NotFound) -> Callable[[str], PreparedPage]:
+        if not isinstance(answer, Page):
+            return lambda path: self._prepare(answer(path))
+        prepared = self._prepare(answer)
+        return lambda _: prepared
+
+    def _prepare(self, page: Page) -> PreparedPage:
+        return PreparedPage(page, conditional=self._conditional)
 
     async def _serve(self, started: Future[None]) -> None:
         self._loop = asyncio.get_running_loop()

@@ -15,6 +15,7 @@ from db.connection import Connection, connect
 from db.errors import IncompleteWrite
 from db.models import Model
 from db.page_writes import SeenPage, Validators
+from db.pages import Due
 from tests.support.index import Index, chunk, digest, page, vector
 from tests.support.postgres import rows, value
 
@@ -369,7 +370,7 @@ class TestDuePages:
         await index.write(*(page(index.url(name), seen_at=when) for name, when in seen.items()))
 
         order, last = [], None
-        while batch := await pages.due(connection, index.source.id, seen_before=seen["c"], after=last, limit=2):
+        while batch := await pages.due(connection, index.source.id, due=Due(seen["c"], None), after=last, limit=2):
             order.append([each.url for each in batch])
             last = batch[-1]
 
@@ -378,11 +379,11 @@ class TestDuePages:
     async def test_a_page_seen_between_two_batches_moves_no_other(self, index: Index, connection: Connection) -> None:
         await index.write(*(page(index.url(name), seen_at=dt.datetime(2026, 3, 1, tzinfo=dt.UTC)) for name in "abcd"))
         until = dt.datetime(2026, 3, 2, tzinfo=dt.UTC)
-        first = await pages.due(connection, index.source.id, seen_before=until, after=None, limit=2)
+        first = await pages.due(connection, index.source.id, due=Due(until, None), after=None, limit=2)
 
         await index.seen(*(SeenPage(each.id, each.url) for each in first))
 
-        rest = await pages.due(connection, index.source.id, seen_before=until, after=first[-1])
+        rest = await pages.due(connection, index.source.id, due=Due(until, None), after=first[-1])
         assert [each.url for each in rest] == [index.url("c"), index.url("d")]
 
 

@@ -38,6 +38,10 @@ CONFIG = Config(
     recrawl_after=0,
     max_failure_share=0.5,
     index_min_chunks=1,
+    trust_after=3,
+    trust_audit_every=10,
+    max_staleness=0,
+    price_per_million_tokens=None,
 )
 TEXTS = ["a short text", "Boats leave the harbour at nine.", "", "Žluťoučký kůň", "word " * 400, "a short text"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -18,6 +19,13 @@ PARAGRAPH = (
 def prose(topic: str, paragraphs: int = 8) -> list[str]:
     """Return paragraphs about a topic; each is about half a chunk long."""
     return [PARAGRAPH.format(topic=topic, n=n) for n in range(1, paragraphs + 1)]
+
+
+def tale(topic: str, paragraphs: int = 6) -> list[str]:
+    """Return paragraphs that have hardly three words in a row in common with those of another topic."""
+    vocabulary = PARAGRAPH.format(topic=topic, n="one").split()
+    words = random.Random(topic).choices(vocabulary, k=70 * paragraphs)
+    return [" ".join(words[at : at + 70]) for at in range(0, len(words), 70)]
 
 
 def html(title: str, body: Sequence[str], links: Sequence[str] = (), head: str = "") -> str:

@@ -1,12 +1,16 @@
 """Small functions of the commands."""
 
 import datetime as dt
+import uuid
+from typing import Any
 
 import pytest
 from scrapy.exceptions import UsageError
 
+from db.jobs import Job
 from lcl_spiders.commands.search import snippet
 from lcl_spiders.commands.sources import parse_settings
+from lcl_spiders.commands.status import _figures, _troubles
 from lcl_spiders.console import ago, lasting
 from lcl_spiders.demo_site import ADDED, EDITED, REMOVED, after, before
 
@@ -75,3 +79,30 @@ def test_the_demo_site_changes_in_three_places() -> None:
     assert second.keys() - first.keys() == {ADDED}
     assert first.keys() - second.keys() == {REMOVED}
     assert [path for path in first.keys() & second.keys() if first[path] != second[path]] == [EDITED]
+
+
+def run_of_ten_seconds(error: str | None = None, **stats: Any) -> Job:
+    ended = NOW + dt.timedelta(seconds=10)
+    return Job(uuid.UUID(int=1), "example", "manual", "succeeded", {}, NOW, ended, "finished", error, stats)
+
+
+def test_pages_that_were_not_asked_for_make_no_run_look_fast() -> None:
+    asked = {"pages/new": 5, "pages/not_modified": 10, "pages/unknown": 5}
+    spared = {"pages/skipped_recent": 1000, "pages/skipped_lastmod": 1000, "pages/unasked": 1000}
+    assert _figures(run_of_ten_seconds(**asked, **spared))["pages_per_second"] == 2.0
+
+
+@pytest.mark.parametrize(
+    ("error", "lines"),
+    [
+        (None, ["alert yield_collapse: few pages"]),
+        ("few pages", ["alert yield_collapse: few pages"]),
+        ("the lock is lost", ["alert yield_collapse: few pages", "the lock is lost"]),
+    ],
+)
+def test_an_error_that_an_alert_tells_is_not_told_twice(error: str | None, lines: list[str]) -> None:
+    assert _troubles(run_of_ten_seconds(error, alerts=[{"name": "yield_collapse", "message": "few pages"}])) == lines
+
+
+def test_a_run_recorded_before_there_were_alerts_has_none() -> None:
+    assert _troubles(run_of_ten_seconds()) == []

@@ -74,6 +74,12 @@ class TestAnswers:
 
         assert fetch(site, "/nowhere").status == 200
 
+    def test_what_unknown_paths_are_answered_with_can_name_the_path(self, site: LocalSite) -> None:
+        site.not_found = lambda path: Page(f"Nothing at {path}")
+
+        assert fetch(site, "/nowhere?page=2").body == b"Nothing at /nowhere?page=2"
+        assert fetch(site, "/").status == 200
+
     def test_other_methods_are_refused(self, site: LocalSite) -> None:
         answer = fetch(site, method="POST")
 

@@ -17,8 +17,14 @@ def test_only_named_queries_and_the_bulk_functions_write_pages_and_embeddings():
 
 
 def test_nobody_but_the_upsert_pipeline_writes_pages():
-    users = {path.name for path in sources() if re.search(r"\b(replace_pages|mark_seen|bury)\(", path.read_text())}
-    assert users == {"page_writes.py", "upsert.py"}
+    users = {
+        path.name
+        for path in sources()
+        if re.search(r"\bpage_writes\.(replace_pages|write_duplicates|mark_seen|bury)\(", path.read_text())
+    }
+    assert users == {"writer.py"}
+    writers = {path.name for path in sources() if "from pipelines.writer import" in path.read_text()}
+    assert writers == {"upsert.py"}
 
 
 def test_nothing_is_written_outside_the_fence():

@@ -3,16 +3,19 @@ from types import SimpleNamespace
 import pytest
 
 from lcl_spiders.extensions.verdict import Verdict, judge
+from pipelines.arguments import RunArguments
 
 
-def run(stop=None, start_failure=None, limited=False, **counters):
+def run(stop=None, start_failure=None, limited=False, usual_yield=None, arguments=None, **counters):
     return SimpleNamespace(
         stop_reason=stop,
         stop_message=stop and f"because of {stop}",
         start_failure=start_failure,
         has_left_out=lambda: limited,
         counter=lambda name: counters.get(name.removeprefix("pages/"), 0),
-        source=SimpleNamespace(start_url="https://example.org/"),
+        usual_yield=usual_yield,
+        arguments=RunArguments(**(arguments or {})),
+        source=SimpleNamespace(start_url="https://example.org/", slug="example"),
         config=SimpleNamespace(max_failure_share=0.5),
     )
 
@@ -68,3 +71,32 @@ def test_the_exit_code_is_honest(verdict, code):
 def test_a_busy_domain_is_skipped_and_not_a_failure():
     verdict = Verdict.refusal("domain_locked", "busy")
     assert (verdict.status, verdict.blame) == ("skipped", None)
+
+
+def test_a_run_that_finds_fewer_than_half_of_the_usual_pages_fails_and_says_how_to_accept_it():
+    verdict = judge(run(usual_yield=20.4, unchanged=4, not_modified=3, skipped_recent=3, gone=8), "finished")
+    assert (verdict.status, verdict.reason, verdict.blame) == ("failed", "yield_collapse", False)
+    assert "10 pages" in verdict.message
+    assert "the 20 that" in verdict.message
+    assert "allow_mass_delete=true" in verdict.message
+
+
+@pytest.mark.parametrize(
+    "circumstances",
+    [
+        {"new": 10},
+        {"new": 5, "skipped_lastmod": 5},
+        {"new": 9, "limited": True},
+        {"new": 9, "arguments": {"max_pages": 9}},
+        {"new": 9, "arguments": {"allow_mass_delete": True}},
+        {"new": 9, "usual_yield": None},
+    ],
+)
+def test_half_of_the_usual_pages_is_enough_and_so_is_less_where_it_was_asked_for(circumstances):
+    assert judge(run(**{"usual_yield": 20.0, **circumstances}), "finished").status == "succeeded"
+
+
+def test_pages_that_could_not_be_read_are_a_plainer_reason_than_too_few_of_them():
+    assert judge(run(usual_yield=20.0, new=4, unknown=16), "finished").reason == "too_many_failures"
+    assert judge(run(usual_yield=20.0, unknown=20), "finished").reason == "site_unreachable"
+    assert judge(run(stop="mass_delete_refused", usual_yield=20.0, new=4), "finished").reason == "mass_delete_refused"

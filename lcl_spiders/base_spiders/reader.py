@@ -1,0 +1,204 @@
+"""One answer of a site -> one item: what the page says, and what its site had said of it."""
+
+from __future__ import annotations
+
+import datetime as dt
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from scrapy import Request
+
+from db.page_writes import Fetch
+from lcl_spiders.base_spiders.answers import charset, header, is_same_page, robots_directives
+from lcl_spiders.base_spiders.conditional import (
+    audit_offset,
+    claims_of,
+    conditional_headers,
+    deciding_signal,
+    usable_etag,
+    usable_last_modified,
+)
+from lcl_spiders.base_spiders.missing import MissingPages
+from lcl_spiders.base_spiders.not_found import Text
+from lcl_spiders.extraction import (
+    EXTRACTION_VERSION,
+    ExtractedPage,
+    ExtractionCrashed,
+    ExtractionError,
+    body_hash,
+)
+from lcl_spiders.items import Outcome, PageItem
+
+if TYPE_CHECKING:
+    from scrapy.http import HtmlResponse, Response
+
+    from db.pages import KnownPage
+    from lcl_spiders.base_spiders.source import SourceSpider
+    from pipelines.run import Run
+    from pipelines.trust import Signal
+
+LIES_LOOKED_FOR = 3  # changed pages of a run for which the site is asked whether it would have said so
+
+
+class PageReader:
+    """Turns the answers of one crawl into items. `missing` knows what the site answers for pages that are not there."""
+
+    def __init__(self, spider: SourceSpider, run: Run) -> None:
+        self._spider = spider
+        self._run = run
+        self.missing = MissingPages(spider)
+        self._present: set[str] = set()
+        self._lastmods: dict[str, str] = {}
+        self._lies_looked_for = 0
+
+    def remember_lastmod(self, url: str, lastmod: str) -> None:
+        """Note what a sitemap says of a page that may be asked for."""
+        self._lastmods[url] = lastmod
+
+    def not_modified(self, response: Response, known: KnownPage) -> PageItem:
+        """Return the item of a page that answered 304: its stored links are replayed (C3), its validators kept.
+
+        Those that the answer carries replace them (RFC 9110 section 15.4.5).
+        """
+        self._present.add(known.url)
+        etag, last_modified = self._validators(response)
+        return PageItem(
+            url=known.url,
+            outcome=Outcome.UNCHANGED,
+            body_hash=known.body_hash,
+            etag=etag or known.etag,
+            last_modified=last_modified or known.last_modified,
+            outlinks=known.outlinks,
+            http_status=response.status,
+            known=known,
+            signal=response.meta["signal"],
+        )
+
+    async def read(self, response: HtmlResponse, url: str) -> PageItem | None:
+        """Return the item of a page that was downloaded, its text read unless its body is known.
+
+        None when there is nothing to say of it: the page that it calls itself was read in this run, or the crawl is
+        being shut down.
+        """
+        self._present.add(url)
+        known: KnownPage | None = response.meta["known"]
+        if known is None or known.url != url:
+            known = await self._run.known(url)
+        item = self._downloaded(response, url, known)
+        directives = robots_directives(response)
+        is_same = known is not None and known.body_hash == item.body_hash and "noindex" not in directives
+        if known is not None and is_same and not self._run.arguments.reembed:
+            item.outcome, item.outlinks = Outcome.UNCHANGED, known.outlinks
+            self._run.count("pages/same_body")
+            return item
+        if known is not None and not is_same:
+            item.claims = frozenset(item.claims) | await self._false_claims(response, known)
+        return item if await self._extract(item, response, directives) else None
+
+    def _downloaded(self, response: HtmlResponse, url: str, known: KnownPage | None) -> PageItem:
+        """Return the item of a page that was downloaded, before its text is read."""
+        etag, last_modified = self._validators(response)
+        lastmod = self._lastmods.get(url)
+        # Where nothing is believed, all pages are downloaded in every run: their first audits must not come together.
+        begins = known is None or not self._run.trust.believes_any
+        return PageItem(
+            url=url,
+            outcome=Outcome.PRESENT,
+            body_hash=body_hash(response.body),
+            etag=etag,
+            last_modified=last_modified,
+            http_status=response.status,
+            known=known,
+            claims=claims_of(known, etag, last_modified, lastmod) if known is not None else frozenset(),
+            fetch=Fetch(
+                at=dt.datetime.now(dt.UTC) - dt.timedelta(seconds=response.meta.get("download_latency", 0)),
+                body_bytes=len(response.body),
+                reader=EXTRACTION_VERSION,
+                lastmod=lastmod,
+                audit_offset=audit_offset(url, self._run.config.trust_audit_every) if begins else 0,
+            ),
+        )
+
+    async def _false_claims(self, response: Response, known: KnownPage) -> frozenset[Signal]:
+        """Return the signal by which a site calls a page unchanged of which it has just sent another body.
+
+        A server may renew its validators and answer 304 all the same: it is asked once more, for a few pages of a run.
+        """
+        headers = conditional_headers(known, lambda _: True)
+        if not headers or response.meta["signal"] is not None or self._lies_looked_for >= LIES_LOOKED_FOR:
+            return frozenset()
+        self._lies_looked_for += 1
+        try:
+            request = Request(known.url, headers=headers, meta={"dont_retry": True})
+            answer = await self._spider.download(request)
+        except Exception as error:  # noqa: BLE001 - no answer says nothing, whatever the reason
+            self._spider.logger.debug("%s: the site was not heard: %s", known.url, type(error).__name__)
+            return frozenset()
+        is_lie = answer.status == HTTPStatus.NOT_MODIFIED
+        return frozenset({deciding_signal(headers)}) if is_lie else frozenset()
+
+    async def _extract(self, item: PageItem, response: HtmlResponse, directives: frozenset[str]) -> bool:
+        """Read the page's text into the item; return False when there is nothing to say of it."""
+        try:
+            page = await self._spider.pool.extract(response.body, item.url, charset(response))
+        except ExtractionCrashed as error:
+            if (
+                not self._spider.crawler.crawling
+            ):  # the shutdown took the workers with it, which says nothing of the page
+                return False
+            item.outcome, item.reason, item.message = Outcome.FAILED, error.kind, str(error)
+        except ExtractionError as error:
+            item.outcome, item.reason, item.message = Outcome.FAILED, error.kind, str(error)
+            item.outlinks = item.known.outlinks if item.known is not None else ()
+        else:
+            self._fill(item, page, directives)
+            if item.outcome is Outcome.PRESENT and await self.missing.is_not_found(
+                Text(item.url, item.title, item.content)
+            ):
+                item.outcome, item.reason = Outcome.GONE, "soft_404"
+            return self._take_identity(item, page)
+        return True
+
+    def _take_identity(self, item: PageItem, page: ExtractedPage) -> bool:
+        """Give the item the URL that its page calls canonical; False when that page was read in this run itself."""
+        canonical = page.canonical
+        if page.is_canonical_malformed:
+            self._run.count("canonicals/malformed")
+        if canonical is None or canonical == item.url:
+            return True
+        if not is_same_page(item.url, canonical):
+            if self._spider.frontier.is_in_scope(canonical):
+                item.canonical = canonical
+            else:
+                self._run.count("canonicals/not_believed")
+            return True
+        if canonical in self._present:
+            self._run.count("pages/repeated")
+            return False
+        if self._spider.frontier.meet(canonical):
+            self._present.add(canonical)
+            item.url, item.known = canonical, None
+        return True
+
+    def _fill(self, item: PageItem, page: ExtractedPage, directives: frozenset[str]) -> None:
+        item.title, item.language, item.content = page.title, page.language, page.content
+        if not page.nofollow and "nofollow" not in directives:
+            item.outlinks = page.outlinks
+        if page.noindex or "noindex" in directives:
+            item.outcome, item.reason = Outcome.GONE, "noindex"
+        self._run.count(f"extracted/{page.extractor}")
+
+    def _validators(self, response: Response) -> tuple[str | None, str | None]:
+        """Return the ETag and Last-Modified that can be sent back; a malformed one is counted and left out."""
+        etag = last_modified = None
+        try:
+            etag = usable_etag(header(response, "ETag"))
+        except ValueError:
+            self._run.count("validators/malformed")
+        try:
+            last_modified = usable_last_modified(
+                header(response, "Last-Modified"), header(response, "Date"), dt.datetime.now(dt.UTC)
+            )
+        except ValueError:
+            self._run.count("validators/malformed")
+        return etag, last_modified

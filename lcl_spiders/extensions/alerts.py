@@ -1,0 +1,51 @@
+"""What an operator should hear of a run besides whether it succeeded (A17, A21)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypedDict
+
+from db.jobs import PRESENT
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lcl_spiders.extensions.verdict import Verdict
+
+FAILURE_SHARE = 0.1
+REASONS = ("yield_collapse", "mass_delete_refused")
+
+_BAD = ("pages/unknown", "pages/failed")
+_NOT_ASKED = ("pages/skipped_recent", "pages/skipped_lastmod")
+_ATTEMPTED = (
+    *(kind for kind in PRESENT if kind not in _NOT_ASKED),
+    *("pages/gone", "pages/absent", "pages/kept_by_guard", "pages/left_unjudged"),
+    *_BAD,
+)
+
+
+class Alert(TypedDict):
+    """An entry of `alerts` in a run's record. The message is for a person."""
+
+    name: str
+    message: str
+
+
+def alerts(counters: Mapping[str, int], verdict: Verdict) -> list[Alert]:
+    """Return the alerts of a run that was opened and has ended with this verdict."""
+    raised: list[Alert] = []
+    bad, attempted = (sum(counters.get(kind, 0) for kind in kinds) for kinds in (_BAD, _ATTEMPTED))
+    if bad > attempted * FAILURE_SHARE:
+        message = (
+            f"{bad} of {attempted} pages could not be read, more than {FAILURE_SHARE:.0%}; `scrapy status` of the "
+            "source lists them, and the next run asks for those that are due first"
+        )
+        raised.append(Alert(name="failure_rate", message=message))
+    if verdict.reason in REASONS:
+        raised.append(Alert(name=verdict.reason, message=verdict.message or verdict.reason))
+    if counters.get("signals/revoked", 0) > 0:
+        message = (
+            "a signal of the site said unchanged over changed content and is not believed any more; "
+            "see `scrapy sources show`"
+        )
+        raised.append(Alert(name="trust_revoked", message=message))
+    return raised

@@ -1,0 +1,159 @@
+"""What the upsert pipeline writes, as short, fenced, verified transactions (A1, A5, A7)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import psycopg
+
+from db import page_writes, signals
+from db.errors import IncompleteWrite, one_line
+from db.page_writes import DuplicatePage, Failure, PageRow, SeenPage
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from db.connection import Connection
+    from db.page_writes import Departure
+    from pipelines.run import Run
+
+    Write = PageRow | DuplicatePage | SeenPage | Failure | tuple[SeenPage, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """How a write ended: `failure` when it could not be made, `twin_of` when its text is indexed under that URL."""
+
+    failure: Failure | None = None
+    twin_of: str | None = None
+
+
+class Writer:
+    """Writes batches of one run."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+
+    async def write(self, batch: Sequence[Write]) -> list[Done]:
+        """Write a batch in one transaction; when it fails, page by page, so that one cannot sink its neighbours.
+
+        Raises `FenceLost` and `DatabaseProblem`; a page that cannot be written is recorded as failed.
+        """
+        try:
+            twins = await self._commit(batch)
+        except (psycopg.DatabaseError, IncompleteWrite) as error:
+            if len(batch) > 1:
+                return [done for write in batch for done in await self.write([write])]
+            if isinstance(batch[0], tuple):
+                raise
+            url = batch[0].row.url if isinstance(batch[0], DuplicatePage) else batch[0].url
+            failure = Failure(url, "write_failed", None, one_line(error))
+            if not isinstance(batch[0], Failure):
+                await self._commit([failure])
+            return [Done(failure)]
+        return [Done(twin_of=twins.get(write.url)) if isinstance(write, PageRow) else Done() for write in batch]
+
+    async def _commit(self, batch: Sequence[Write]) -> dict[str, str]:
+        """Write a batch and return, for each page whose text another one has, that page's URL."""
+        run = self._run
+        lies = run.trust.unrecorded_lies()
+
+        async def transaction(connection: Connection) -> dict[str, str]:
+            async with page_writes.write(connection, run.source.domain, run.fence):
+                written, twins = await self._write_pages(connection, batch)
+                seen = [page for write in batch for page in _seen(write)]
+                if seen:
+                    await page_writes.mark_seen(connection, run.source.id, seen)
+                await page_writes.record_checks(
+                    connection, run.source.id, run.model.id, run.schedule, written=written, seen=seen
+                )
+                if failed := [write for write in batch if isinstance(write, Failure)]:
+                    await page_writes.record_failures(connection, run.source.id, failed)
+                await self._record_lies(connection, seen)
+            return twins
+
+        twins = await run.runtime.use_connection(transaction)
+        run.trust.recorded(lies)
+        return twins
+
+    async def _write_pages(
+        self, connection: Connection, batch: Sequence[Write]
+    ) -> tuple[dict[int, page_writes.Fetch | None], dict[str, str]]:
+        run = self._run
+        rows = [write for write in batch if isinstance(write, PageRow)]
+        duplicates = [write for write in batch if isinstance(write, DuplicatePage)]
+        if not rows and not duplicates:
+            return {}, {}
+        hashes = [row.content_hash for row in rows if row.manifest]
+        indexed = await page_writes.twins(connection, run.source.id, hashes) if hashes else {}
+        own, twins = part_twins(rows, {content_hash: url for content_hash, (_, url) in indexed.items()})
+        ids = await page_writes.replace_pages(connection, run.source.id, run.model.id, own)
+        originals = {url: page_id for page_id, url in indexed.values()} | ids
+        duplicates += [DuplicatePage(row, originals[url]) for row, url in twins]
+        if duplicates:
+            ids |= await page_writes.write_duplicates(connection, run.source.id, duplicates)
+        fetches = {row.url: row.fetch for row in [*rows, *(each.row for each in duplicates)]}
+        return {page_id: fetches[url] for url, page_id in ids.items()}, {row.url: url for row, url in twins}
+
+    async def _record_lies(self, connection: Connection, seen: Sequence[SeenPage]) -> None:
+        """Record lies with the change that showed them, and make due what was, or is being, taken on a liar's word."""
+        trust, source_id = self._run.trust, self._run.source.id
+        lies = trust.unrecorded_lies()
+        if lies:
+            await signals.add_lies(connection, source_id, lies)
+        liars = lies.keys() | {page.signal for page in seen if page.signal is not None and trust.has_lied(page.signal)}
+        if liars:
+            await page_writes.distrust(connection, source_id, sorted(liars))
+
+    async def bury(self, departures: Sequence[Departure], answered: Collection[str]) -> int:
+        """Delete pages and return how many there were; `answered` are URLs whose failures are settled."""
+        run = self._run
+
+        async def transaction(connection: Connection) -> int:
+            async with page_writes.write(connection, run.source.domain, run.fence):
+                buried = await page_writes.bury(connection, run.source.id, run.job_id, departures)
+                await page_writes.clear_failures(connection, run.source.id, list(answered))
+            return buried
+
+        return await run.runtime.use_connection(transaction)
+
+    async def record_agreement(self) -> None:
+        """Note that the run came to its end, for the signals that were compared in it and did not lie."""
+        run = self._run
+        agreed = run.trust.agreed()
+
+        async def transaction(connection: Connection) -> None:
+            async with page_writes.write(connection, run.source.domain, run.fence):
+                await signals.add_agreed_runs(connection, run.source.id, agreed)
+
+        if agreed:
+            await run.runtime.use_connection(transaction)
+
+
+def part_twins(rows: Sequence[PageRow], indexed: dict[bytes, str]) -> tuple[list[PageRow], list[tuple[PageRow, str]]]:
+    """Part rows into those to index and twins, each with its original's URL. A page without chunks has no twin.
+
+    `indexed` maps content hashes to the URLs that they are indexed under. Among new pages the one with the shortest
+    URL is the original.
+    """
+    originals = dict(indexed)
+    for row in sorted(rows, key=lambda row: (len(row.url), row.url)):
+        if row.manifest:
+            originals.setdefault(row.content_hash, row.url)
+    # A page that is about to get another text is nobody's original by its old one.
+    leaving = {row.url: row.content_hash for row in rows}
+    own, twins = [], []
+    for row in rows:
+        original = originals.get(row.content_hash, row.url) if row.manifest else row.url
+        if original == row.url or leaving.get(original, row.content_hash) != row.content_hash:
+            own.append(row)
+        else:
+            twins.append((replace(row, chunks=(), manifest=()), original))
+    return own, twins
+
+
+def _seen(write: Write) -> tuple[SeenPage, ...]:
+    if isinstance(write, SeenPage):
+        return (write,)
+    return write if isinstance(write, tuple) else ()

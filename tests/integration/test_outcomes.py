@@ -1,0 +1,222 @@
+"""How the URLs of a site end a run: moved, missing, ill, or not due (C4, C5, A13, A17)."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING
+
+import pytest
+
+from db import pages, sources
+from lcl_spiders.local_site import LocalSite, Page
+from tests.support.crawl import crawl, last_job, paths, stats, statuses, succeeded
+from tests.support.postgres import rows, value
+from tests.support.scrapy import run_scrapy
+from tests.support.site import html, prose, small_town
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from db.connection import Connection
+
+DAILY = {"env": {"LCL_RECRAWL_AFTER": "86400"}}
+TEMPLATE = html(
+    "Not found", ["The page that you asked for does not exist. Perhaps it was moved, perhaps it never was."]
+)
+
+
+@pytest.fixture
+def site() -> Iterator[LocalSite]:
+    with LocalSite(small_town()) as running:
+        yield running
+
+
+async def tombstones(connection: Connection, site: LocalSite) -> list[tuple[str, str]]:
+    found = await rows(connection, "SELECT url, reason FROM page_tombstones ORDER BY url")
+    return [(url.removeprefix(f"http://{site.domain}"), reason) for url, reason in found]
+
+
+async def a_day_passes(connection: Connection, days: float = 1) -> None:
+    """Move everything that was remembered into the past."""
+    past = dt.timedelta(days=days)
+    await connection.execute("UPDATE scraped_pages SET last_seen_at = last_seen_at - %s", (past,))
+    await connection.execute("UPDATE page_checks SET next_check_at = next_check_at - %s", (past,))
+
+
+@pytest.mark.parametrize("status", [500, 503, 429])
+async def test_a_robots_txt_that_fails_ends_the_run_and_nothing_is_asked_or_deleted(
+    site, database_url, connection, status
+):
+    succeeded(site, database_url)
+    del site["/market"]
+    site["/robots.txt"] = Page("", status=status)
+    site.reset()
+    done = crawl(site, database_url, settings={"RETRY_TIMES": "0"})
+    assert done.code == 1
+    assert (await last_job(connection))["reason"] == "robots_unavailable"
+    assert await value(connection, "SELECT consecutive_failures FROM scraper_sources") == 1
+    assert set(statuses(site)) == {"/robots.txt"}
+    assert len(await paths(connection, site)) == 4
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 410])
+async def test_a_robots_txt_that_is_not_there_allows_everything(site, database_url, connection, status):
+    site["/robots.txt"] = Page("User-agent: *\nDisallow: /\n", status=status, content_type="text/plain")
+    succeeded(site, database_url)
+    assert len(await paths(connection, site)) == 4
+
+
+async def test_robots_txt_is_read_once(site, database_url):
+    succeeded(site, database_url)
+    assert len(statuses(site)["/robots.txt"]) == 1
+
+
+async def test_a_page_that_turns_into_the_not_found_template_is_gone(site, database_url, connection):
+    succeeded(site, database_url)
+    del site["/market"]
+    site.not_found = Page(TEMPLATE)
+    site["/"] = html("A small town", prose("town"), links=["/harbour", "/library", "/market", "/never"])
+    succeeded(site, database_url)
+    assert await paths(connection, site) == {"/", "/harbour", "/library"}
+    assert await tombstones(connection, site) == [("/market", "soft_404")]
+
+
+async def test_a_not_found_template_is_not_indexed_by_a_first_crawl(site, database_url, connection):
+    site.not_found = Page(TEMPLATE)
+    site["/"] = html("A small town", prose("town"), links=["/harbour", "/never", "/nor/this"])
+    succeeded(site, database_url)
+    assert await paths(connection, site) == {"/", "/harbour"}
+
+
+async def test_a_site_under_maintenance_that_answers_200_everywhere_loses_nothing(site, database_url, connection):
+    succeeded(site, database_url)
+    before = await rows(connection, "SELECT url, content FROM scraped_pages ORDER BY url")
+    for path in small_town():
+        site[path] = TEMPLATE.replace("Not found", "Maintenance")
+    site.not_found = Page(TEMPLATE.replace("Not found", "Maintenance"))
+    crawl(site, database_url)
+    assert {url for url, _ in await rows(connection, "SELECT url, content FROM scraped_pages")} == {
+        url for url, _ in before
+    }
+
+
+async def test_a_page_that_leads_where_missing_pages_lead_is_gone(site, database_url, connection):
+    succeeded(site, database_url)
+    site["/oops"] = TEMPLATE
+    site["/market"] = Page("", status=302, headers={"Location": "/oops"})
+    site["/library"] = Page("", status=302, headers={"Location": "/harbour"})
+    site.not_found = Page("", status=302, headers={"Location": "/oops"})
+    succeeded(site, database_url)
+    assert {"/harbour", "/library"} <= await paths(connection, site)
+    assert await tombstones(connection, site) == [("/market", "soft_404")]
+
+
+async def test_a_page_that_leads_to_one_that_is_gone_is_gone(site, database_url, connection):
+    succeeded(site, database_url)
+    site["/market"] = Page("", status=302, headers={"Location": "/oops"})
+    succeeded(site, database_url)
+    assert await tombstones(connection, site) == [("/market", "http_404")]
+
+
+@pytest.mark.parametrize("status", [301, 308])
+async def test_a_page_that_moved_for_good_costs_no_embedding(site, database_url, connection, status):
+    succeeded(site, database_url)
+    site["/bazaar"] = small_town()["/market"]
+    site["/market"] = Page("", status=status, headers={"Location": "/bazaar"})
+    succeeded(site, database_url)
+    assert await paths(connection, site) == {"/", "/harbour", "/library", "/bazaar"}
+    assert (await stats(connection))["chunks/embedded"] == 0
+    assert await pages.broken_pages(connection) == []
+
+
+async def test_a_page_that_moved_to_one_that_is_ill_but_known_is_gone(site, database_url, connection):
+    succeeded(site, database_url)
+    site["/market"] = Page("", status=301, headers={"Location": "/harbour"})
+    site["/harbour"] = Page("", status=503)
+    succeeded(site, database_url, settings={"RETRY_TIMES": "0"})
+    assert await paths(connection, site) == {"/", "/harbour", "/library"}
+
+
+async def test_a_page_that_moved_to_one_that_is_ill_and_unknown_stays(site, database_url, connection):
+    succeeded(site, database_url)
+    site["/market"] = Page("", status=301, headers={"Location": "/bazaar"})
+    site["/bazaar"] = Page("", status=503)
+    succeeded(site, database_url, settings={"RETRY_TIMES": "0"})
+    assert "/market" in await paths(connection, site)
+
+
+async def test_many_pages_that_move_to_one_are_a_loss_and_wait_for_an_operator(database_url, connection):
+    names = [f"/p{n}" for n in range(14)]
+    with LocalSite({name: html(name, prose(name, 2)) for name in names}) as site:
+        site["/"] = html("All", prose("all"), links=names)
+        succeeded(site, database_url)
+        site["/login"] = html("Log in", prose("login"))
+        for name in names:
+            site[name] = Page("", status=301, headers={"Location": "/login"})
+        assert crawl(site, database_url).code == 1
+        assert (await last_job(connection))["reason"] == "mass_delete_refused"
+        assert len(await paths(connection, site)) == 16
+
+
+@pytest.mark.parametrize("location", [None, "", "http://[", "javascript:alert(1)", "//"])
+async def test_a_malformed_redirect_deletes_nothing(site, database_url, connection, location):
+    succeeded(site, database_url)
+    site["/market"] = Page("", status=301, headers={} if location is None else {"Location": location})
+    succeeded(site, database_url, settings={"RETRY_TIMES": "0"})
+    assert "/market" in await paths(connection, site)
+    assert await value(connection, "SELECT count(*) FROM failed_pages") == 1
+
+
+async def test_a_failed_page_is_asked_for_first_by_the_next_run_though_it_is_not_due(site, database_url, connection):
+    succeeded(site, database_url, **DAILY)
+    await a_day_passes(connection)
+    site["/market"] = Page("", status=503)
+    succeeded(site, database_url, settings={"RETRY_TIMES": "0"}, **DAILY)
+    await connection.execute("UPDATE failed_pages SET next_retry_at = now()")
+    site["/market"] = small_town()["/market"]
+    site.reset()
+    succeeded(site, database_url, **DAILY)
+    assert set(statuses(site)) == {"/robots.txt", "/market"}
+    assert await rows(connection, "SELECT url FROM failed_pages") == []
+
+
+async def test_a_page_that_does_not_change_is_checked_less_and_less_often_and_one_that_does_more(
+    site, database_url, connection
+):
+    await sources.add(connection, site.url("/"), slug="town", config={"max_check_interval": 3 * 86_400})
+    query = "SELECT p.url LIKE '%%/harbour', extract(epoch FROM c.check_interval)::integer / 3600 FROM page_checks AS c"
+    query += " JOIN scraped_pages AS p ON p.id = c.page_id ORDER BY 1"
+    intervals = []
+    for run in range(7):
+        site["/harbour"] = html("Harbour", [f"Edition {run}", *prose("harbour")])
+        assert run_scrapy("crawl", "town", "-a", "force_rescrape=true", database_url=database_url, **DAILY).code == 0
+        found = await rows(connection, query)
+        intervals.append((found[0][1], found[-1][1]))
+    assert [unchanged for unchanged, _ in intervals] == [24, 33, 47, 65, 72, 72, 72]
+    assert {changing for _, changing in intervals} == {24}
+
+
+async def test_a_daily_run_asks_for_the_pages_that_are_due_and_force_rescrape_for_all(site, database_url, connection):
+    for _ in range(3):
+        succeeded(site, database_url, "force_rescrape=true", **DAILY)
+    site["/harbour"] = html("Harbour", prose("harbour", 9))
+    succeeded(site, database_url, "force_rescrape=true", **DAILY)
+    await a_day_passes(connection, days=1.6)
+    site.reset()
+    succeeded(site, database_url, **DAILY)
+    assert {path for path in statuses(site) if path in site} == {"/harbour"}
+    assert (await stats(connection))["pages/skipped_recent"] == 3
+    assert (await stats(connection))["saved/recent/requests"] == 3
+
+
+async def test_a_run_that_is_limited_says_how_many_pages_it_did_not_come_to(site, database_url, connection):
+    succeeded(site, database_url)
+    succeeded(site, database_url, "max_pages=1")
+    assert (await stats(connection))["pages/unasked"] == 3
+
+
+async def test_a_page_that_asks_not_to_be_indexed_leaves_by_its_header_alone(site, database_url, connection):
+    succeeded(site, database_url)
+    site["/market"] = Page(small_town()["/market"], headers={"X-Robots-Tag": "noindex"})
+    succeeded(site, database_url)
+    assert await tombstones(connection, site) == [("/market", "noindex")]
