@@ -1,6 +1,7 @@
 """`make bench`: first crawl and refreshes of two documentation sites against raw Scrapy following the same links.
 
-Every figure is of a whole command, start of Python included; the embedded database runs beforehand.
+`wall` and `of raw` are of whole commands, start of Python included, `crawl` of the time from the first request to the
+end; the embedded database runs beforehand.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from benchmarks import documents, measure
 from db import embedded, schema
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from benchmarks.measure import Measured
 
@@ -38,6 +39,9 @@ SETTINGS = {
     "CONCURRENT_REQUESTS_PER_DOMAIN": "16",
     "LOG_LEVEL": "WARNING",
 }
+NOTHING = {"LCL_TRUST_AFTER": "1000000"}
+VALIDATORS = {"LCL_TRUST_AFTER": "1", "LCL_TRUST_AUDIT_EVERY": "1000000"}  # the price of audits is one page in ten
+LASTMOD = "2024-05-01T12:00:00Z"
 
 
 @dataclass
@@ -48,6 +52,12 @@ class Row:
     pages: int
     measured: list[Measured]
     stats: dict[str, Any]
+    durations: list[float]
+
+    @property
+    def crawl(self) -> float:
+        """Seconds from the first request to the end, without the start of Python and of the embedding model."""
+        return statistics.median(self.durations)
 
     @property
     def wall(self) -> float:
@@ -73,33 +83,60 @@ class Bench:
         self.home = work / f"{site.package}-home"
         self.url = embedded.start(self.home / "postgres")
         schema.upgrade(self.url)
+        self._edition = -1
 
     def rows(self) -> Iterator[Row]:
         """Run everything and yield a row for each kind of run."""
         with _served(self.folder) as base:
             start, port = base + self.site.start.lstrip("/"), int(base.rstrip("/").rpartition(":")[2])
             raw = [self._command([sys.executable, "-m", "benchmarks.raw", start]) for _ in range(self.runs)]
-            yield Row("raw Scrapy", int(re.findall(r"pages (\d+)", raw[0].output)[0]), raw, {})
+            told = [re.findall(r"pages (\d+) seconds ([\d.]+)", each.output)[0] for each in raw]
+            yield Row("raw Scrapy", int(told[0][0]), raw, {}, [float(seconds) for _, seconds in told])
             first = []
             for _ in range(self.runs):
                 self._empty()
                 first.append(self._crawl(start))
             yield self._row("first crawl", first)
             yield self._row("refresh, nothing changed", [self._crawl(start) for _ in range(self.runs)])
+        yield self._edited(start, port, "refresh, {} pages edited", NOTHING)
+        with _served(self.folder, port):
+            for _ in range(2):  # to earn the trust
+                self._crawl(start, VALIDATORS)
+            yield self._row(
+                "refresh, every page answers 304", [self._crawl(start, VALIDATORS) for _ in range(self.runs)]
+            )
+        yield self._edited(start, port, "refresh, {} pages edited, others answer 304", VALIDATORS)
+        write_sitemap(self.folder, base)
+        with _served(self.folder, port):
+            for _ in range(2):
+                self._crawl(start, VALIDATORS, "force_rescrape=true")
+            yield self._row(
+                "refresh, the sitemap says that nothing changed",
+                [self._crawl(start, VALIDATORS) for _ in range(self.runs)],
+            )
+
+    def _edited(self, start: str, port: int, what: str, believed: Mapping[str, str]) -> Row:
         changed = []
-        for number in range(self.runs):
-            edited = edit(self.folder, number)
+        for _ in range(self.runs):
+            self._edition += 1
+            edited = edit(self.folder, self._edition)
             with _served(self.folder, port):
-                changed.append(self._crawl(start))
-        yield self._row(f"refresh, {edited} pages edited", changed)
+                changed.append(self._crawl(start, believed))
+        return self._row(what.format(edited), changed)
 
     def _row(self, what: str, measured: list[Measured]) -> Row:
         stats = self._query("SELECT stats FROM scrape_jobs ORDER BY started_at DESC LIMIT 1")
-        return Row(what, self._pages(), measured, stats)
+        started, ended = (
+            self._query(f"SELECT array_agg(extract(epoch FROM {time}_at)::float ORDER BY started_at) FROM scrape_jobs")  # noqa: S608
+            for time in ("started", "completed")
+        )
+        durations = [end - start for start, end in zip(started, ended, strict=True)]
+        return Row(what, self._pages(), measured, stats, durations[-len(measured) :])
 
-    def _crawl(self, start: str) -> Measured:
-        settings = [part for name, value in SETTINGS.items() for part in ("-s", f"{name}={value}")]
-        return self._command([sys.executable, "-m", "scrapy", "crawl", *settings, "website", "-a", f"url={start}"])
+    def _crawl(self, start: str, believed: Mapping[str, str] = NOTHING, *arguments: str) -> Measured:
+        settings = [part for name, value in (SETTINGS | dict(believed)).items() for part in ("-s", f"{name}={value}")]
+        spargs = [part for argument in (f"url={start}", *arguments) for part in ("-a", argument)]
+        return self._command([sys.executable, "-m", "scrapy", "crawl", *settings, "website", *spargs])
 
     def _command(self, command: list[str]) -> Measured:
         env = {
@@ -134,6 +171,14 @@ def edit(folder: Path, number: int) -> int:
     return len(chosen)
 
 
+def write_sitemap(folder: Path, base: str) -> None:
+    """Give a folder that is served at `base` a sitemap of its pages, and a robots.txt that names it."""
+    paths = [file.relative_to(folder).as_posix() for file in sorted(folder.rglob("*.html"))]
+    entries = "".join(f"<url><loc>{base}{path}</loc><lastmod>{LASTMOD}</lastmod></url>" for path in paths)
+    (folder / "sitemap.xml").write_text(f"<urlset>{entries}</urlset>")
+    (folder / "robots.txt").write_text(f"User-agent: *\nSitemap: {base}sitemap.xml\n")
+
+
 @contextmanager
 def _served(folder: Path, port: int = 0) -> Iterator[str]:
     command = [sys.executable, "-m", "lcl_spiders.local_site", str(folder), "--port", str(port)]
@@ -149,7 +194,20 @@ def _served(folder: Path, port: int = 0) -> Iterator[str]:
 def print_table(site: documents.Site, rows: list[Row]) -> None:
     """Print one site's figures; `of raw` compares pages per second."""
     table = Table(title=f"{site.name}: medians of {len(rows[0].measured)} runs, peak the largest")
-    for heading in ("run", "pages", "wall s", "pages/s", "of raw", "cpu s", "peak MB", "MB at 200", "texts embedded"):
+    for heading in (
+        "run",
+        "pages",
+        "wall s",
+        "pages/s",
+        "of raw",
+        "crawl s",
+        "crawl of raw",
+        "requests",
+        "cpu s",
+        "peak MB",
+        "MB at 200",
+        "texts embedded",
+    ):
         table.add_column(heading, justify="left" if heading == "run" else "right")
     raw = rows[0].pages / rows[0].wall
     for row in rows:
@@ -161,12 +219,15 @@ def print_table(site: documents.Site, rows: list[Row]) -> None:
             f"{row.wall:.2f}",
             f"{rate:.0f}",
             f"{rate / raw:.2f}",
+            f"{row.crawl:.2f}",
+            f"{row.pages / row.crawl / (rows[0].pages / rows[0].crawl):.2f}",
+            f"{row.stats.get('requests/sent', 0) + row.stats.get('requests/other', 0):,}" if row.stats else "",
             f"{row.cpu:.1f}",
             f"{row.peak:.0f}",
             f"{early:.0f}" if early else "",
             str(row.stats.get("chunks/embedded", 0)) if row.stats else "",
         )
-    Console(width=130).print(table)
+    Console(width=160).print(table)
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -40,7 +41,8 @@ class RawSpider(Spider):
                 yield Request(link.url)
 
     def closed(self, reason: str) -> None:
-        print(f"pages {self.pages}")
+        began = self.crawler.stats.get_value("start_time")
+        print(f"pages {self.pages} seconds {(datetime.now(UTC) - began).total_seconds()}")
 
 
 if __name__ == "__main__":

@@ -120,12 +120,13 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A page that could not be brought up to date, and why."""
+    """A page that could not be brought up to date, and why; `retry_after`: seconds that its site asks to wait."""
 
     url: str
     kind: str
     http_status: int | None
     message: str | None
+    retry_after: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -369,6 +370,7 @@ async def record_failures(connection: Connection, source_id: UUID, failures: Seq
             "kinds": [failure.kind for failure in latest.values()],
             "http_statuses": [failure.http_status for failure in latest.values()],
             "messages": [failure.message for failure in latest.values()],
+            "retry_afters": [failure.retry_after for failure in latest.values()],
         },
     )
 

@@ -86,6 +86,20 @@ class Savings:
     chunks: int = 0
     tokens: int = 0
 
+    @classmethod
+    def of(cls, known: Sequence[KnownPage], *, has_body: bool = True) -> Savings:
+        """Return what it saves not to download, cut and embed pages; without their bodies if they were downloaded."""
+        checks = [page.check for page in known if page.check is not None]
+        return cls(
+            pages=len(known),
+            body_bytes=sum(check.body_bytes for check in checks) if has_body else 0,
+            chunks=sum(check.chunks for check in checks),
+            tokens=sum(check.tokens for check in checks),
+        )
+
+    def __neg__(self) -> Savings:
+        return Savings(-self.pages, -self.body_bytes, -self.chunks, -self.tokens)
+
 
 @dataclass(frozen=True, slots=True)
 class StoredPage:

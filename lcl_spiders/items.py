@@ -44,6 +44,7 @@ class PageItem:
     canonical: str | None = None
     duplicate_of: int | None = None
     target: str | None = None
+    retry_after: int | None = None
     content_hash: bytes | None = field(default=None, repr=False)
     chunks: Sequence[Chunk] = field(default=(), repr=False)
     vectors: Mapping[bytes, Any] = field(default_factory=dict, repr=False)

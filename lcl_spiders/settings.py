@@ -29,6 +29,8 @@ DOWNLOADER_MIDDLEWARES = {
     "lcl_spiders.downloadermiddlewares.typed.TypedRobotsTxtMiddleware": 100,
     "scrapy.downloadermiddlewares.httpcompression.HttpCompressionMiddleware": None,
     "lcl_spiders.downloadermiddlewares.typed.TypedHttpCompressionMiddleware": 590,
+    "scrapy.downloadermiddlewares.retry.RetryMiddleware": None,
+    "lcl_spiders.downloadermiddlewares.typed.PatientRetryMiddleware": 550,
     "scrapy.downloadermiddlewares.redirect.RedirectMiddleware": None,
     "lcl_spiders.downloadermiddlewares.typed.TypedRedirectMiddleware": 600,
 }

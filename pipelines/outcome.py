@@ -18,6 +18,7 @@ An item of any class will do, as long as ItemAdapter can read and set these fiel
 | `canonical` | spider | the URL that the page itself names as its own, when it is another page of the source |
 | `duplicate_of` | dedup | id of the page under which a duplicate's text is indexed |
 | `target` | spider | where a page that is gone has moved to |
+| `retry_after` | spider | seconds that the site asks to wait before a page is asked for again |
 | `content_hash` | unchanged | sha256 of the normalised title and content |
 | `chunks` | chunking | the page's chunks in order |
 | `vectors` | embedding | `{chunk hash: (vector, token count)}` of the chunks that the page does not have yet |

@@ -123,7 +123,7 @@ class UpsertPipeline:
             elif page["body_hash"] == known.body_hash:
                 rung = "body"
             run.count("pages/duplicate" if known.duplicate_of is not None else f"pages/{kind}")
-            run.save(rung, _savings([known], has_body=rung == "not_modified"))
+            run.save(rung, Savings.of([known], has_body=rung == "not_modified"))
         else:
             run.count(f"pages/{outcome}")
             if outcome is Outcome.FAILED or outcome is Outcome.UNKNOWN:
@@ -131,7 +131,7 @@ class UpsertPipeline:
 
     def _count_listed(self, listed: Sequence[KnownPage]) -> None:
         self._run.count("pages/skipped_lastmod", len(listed))
-        self._run.save("lastmod", _savings(listed), requests=len(listed))
+        self._run.save("lastmod", Savings.of(listed), requests=len(listed))
 
     async def _bury(self) -> None:
         run = self._run
@@ -162,17 +162,6 @@ class UpsertPipeline:
         return indexed, await pages.count_known(connection, source_id)
 
 
-def _savings(known: Sequence[KnownPage], *, has_body: bool = True) -> Savings:
-    """Return what it saves not to download, cut and embed these pages; without the bodies if they were downloaded."""
-    checks = [page.check for page in known if page.check is not None]
-    return Savings(
-        pages=len(known),
-        body_bytes=sum(check.body_bytes for check in checks) if has_body else 0,
-        chunks=sum(check.chunks for check in checks),
-        tokens=sum(check.tokens for check in checks),
-    )
-
-
 def _as_listed(listed: Sequence[KnownPage]) -> tuple[SeenPage, ...]:
     return tuple(SeenPage(page.id, page.url, signal=Signal.SITEMAP_LASTMOD) for page in listed)
 
@@ -184,7 +173,7 @@ def _as_write(page: ItemAdapter, outcome: Outcome) -> Write:
         return DuplicatePage(_as_row(page), page["duplicate_of"])
     if outcome is Outcome.UNCHANGED:
         return _as_seen(page)
-    return Failure(page["url"], page["reason"], page["http_status"], page["message"])
+    return Failure(page["url"], page["reason"], page["http_status"], page["message"], page.get("retry_after"))
 
 
 def _as_row(page: ItemAdapter) -> PageRow:
@@ -222,6 +211,8 @@ def _as_seen(page: ItemAdapter) -> SeenPage:
 
 
 def _weight(write: Write) -> int:
+    if isinstance(write, tuple):
+        return MAX_BYTES  # a batch of its own
     if isinstance(write, DuplicatePage):
         return 2 * len(write.row.content)
     if isinstance(write, PageRow):

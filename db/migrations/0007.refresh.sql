@@ -3,7 +3,7 @@
 
 -- `checks_since_fetch` counts checks that rested on a signal; it begins at an offset of the page's own, so that audits
 -- are spread. `fetched_at`, `sitemap_lastmod` and `reader` (the version of what read the page) are those of the last
--- download; `body_bytes`, `chunks` and `tokens` say what a check saves that needs no download, no cutting, no embedding.
+-- download; `body_bytes`, `chunks` and `tokens` say what it saves not to download, cut and embed the page.
 ALTER TABLE page_checks
     ADD COLUMN fetched_at timestamptz,
     ADD COLUMN sitemap_lastmod text,

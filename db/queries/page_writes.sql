@@ -177,16 +177,22 @@ WHERE source_id = %(source_id)s
 
 -- record_failures --
 INSERT INTO failed_pages AS f (source_id, url, kind, http_status, message, next_retry_at)
-SELECT %(source_id)s, u.url, u.kind, u.http_status, u.message, now() + interval '15 minutes'
-FROM unnest(%(urls)s::text[], %(kinds)s::text[], %(http_statuses)s::integer[], %(messages)s::text[])
-    AS u (url, kind, http_status, message)
+SELECT
+    %(source_id)s, u.url, u.kind, u.http_status, u.message,
+    now() + greatest(interval '15 minutes', u.retry_after * interval '1 second')
+FROM unnest(
+    %(urls)s::text[], %(kinds)s::text[], %(http_statuses)s::integer[], %(messages)s::text[], %(retry_afters)s::integer[]
+) AS u (url, kind, http_status, message, retry_after)
 ON CONFLICT (source_id, url) DO UPDATE
 SET kind = EXCLUDED.kind,
     http_status = EXCLUDED.http_status,
     message = EXCLUDED.message,
     attempts = f.attempts + 1,
     last_failed_at = now(),
-    next_retry_at = now() + least(interval '15 minutes' * power(4, least(f.attempts, 10)), interval '7 days')
+    next_retry_at = greatest(
+        EXCLUDED.next_retry_at,
+        now() + least(interval '15 minutes' * power(4, least(f.attempts, 10)), interval '7 days')
+    )
 
 -- clear_failures --
 DELETE FROM failed_pages

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 LOOK_EVERY, QUIET_LOOKS = 1.0, 10
+MOMENT = 0.002
 
 
 class Pending:
@@ -40,12 +41,19 @@ class Pending:
         self._changed.set()
 
     async def settled(self) -> None:
-        """Return when nothing is waited for any more.
+        """Return when nothing is waited for any more."""
+        await self.fallen_to(0)
+        # Scrapy tells of an item before it has let go of it, and looks for what to do next only every five seconds.
+        while self._is_busy() and self._count <= 0:  # noqa: ASYNC110 - there is no signal for it
+            await asyncio.sleep(MOMENT)
+
+    async def fallen_to(self, limit: int) -> None:
+        """Return when at most `limit` requests and items are waited for.
 
         Also when the engine has had nothing to do for ten seconds: a request that was lost must not hold a run up.
         """
         quiet = 0
-        while self._count > 0:
+        while self._count > limit:
             self._changed.clear()
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._changed.wait(), LOOK_EVERY)

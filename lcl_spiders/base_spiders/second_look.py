@@ -60,7 +60,7 @@ async def _taken_on_a_lie(spider: SourceSpider) -> AsyncIterator[Request]:
         if len(batch) < BATCH:
             return
         after = batch[-1].url
-        await spider.pending.settled()
+        await spider.pending.fallen_to(0)
 
 
 def _take_back(run: Run, known: KnownPage) -> None:
@@ -71,8 +71,7 @@ def _take_back(run: Run, known: KnownPage) -> None:
     by_sitemap = check.signal == Signal.SITEMAP_LASTMOD
     kind = "skipped_lastmod" if by_sitemap else "duplicate" if known.duplicate_of is not None else "not_modified"
     run.count(f"pages/{kind}", -1)
-    rung = "lastmod" if by_sitemap else "not_modified"
-    run.save(rung, Savings(-1, -check.body_bytes, -check.chunks, -check.tokens), requests=-1 if by_sitemap else 0)
+    run.save("lastmod" if by_sitemap else "not_modified", -Savings.of([known]), requests=-1 if by_sitemap else 0)
 
 
 async def _heirs(run: Run) -> AsyncIterator[PageItem]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from abc import abstractmethod
 from contextlib import AsyncExitStack
 from http import HTTPStatus
@@ -13,7 +14,7 @@ from scrapy.http import HtmlResponse
 from db import pages
 from db.errors import DatabaseProblem, one_line
 from db.urls import canonical_url, domain_of
-from lcl_spiders.base_spiders.answers import header, kind_of, robots_directives, was_moved_for_good
+from lcl_spiders.base_spiders.answers import header, kind_of, retry_after, robots_directives, was_moved_for_good
 from lcl_spiders.base_spiders.conditional import conditional_headers, deciding_signal, is_audit_due
 from lcl_spiders.base_spiders.frontier import MAX_URL, Frontier
 from lcl_spiders.base_spiders.pending import Pending
@@ -276,7 +277,9 @@ class SourceSpider(Spider):
                 yield request
             yield item
         elif status != HTTPStatus.OK:
-            yield outcome(url, Outcome.UNKNOWN, f"http_{status}", status, f"answered {status}")
+            item = outcome(url, Outcome.UNKNOWN, f"http_{status}", status, f"answered {status}")
+            item.retry_after = retry_after(response, dt.datetime.now(dt.UTC))
+            yield item
         elif not isinstance(response, HtmlResponse):
             self.run.count("pages/other_type")
             message = f"answers {header(response, 'Content-Type') or 'no content type'}, which is not read yet"

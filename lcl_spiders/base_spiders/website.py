@@ -5,10 +5,11 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from scrapy import Request, signals
+from scrapy import Request
 from scrapy.exceptions import CannotResolveHostError, DownloadConnectionRefusedError
 
 from db import pages
+from db.pages import Savings
 from lcl_spiders.base_spiders.sitemap_reader import SitemapReader
 from lcl_spiders.base_spiders.source import SourceSpider
 from lcl_spiders.base_spiders.stored import stored_pages
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from lcl_spiders.items import ListedPages, PageItem
 
 BATCH = 500
+FEW = 100
 UNREACHABLE = (DownloadConnectionRefusedError, CannotResolveHostError)
 
 
@@ -42,15 +44,25 @@ class WebsiteSpider(SourceSpider):
         robots_txt = await self._robots_txt()
         if robots_txt is None:
             return
+        fresh = Savings()
+        if run.known_pages:  # before any page is checked in this run
+            fresh = await run.runtime.use_connection(lambda connection: pages.fresh(connection, run.source.id, run.due))
+            run.count("pages/skipped_recent", fresh.pages)
+            run.save("recent", fresh, requests=fresh.pages)
         reader = SitemapReader(self)
         if self.config.sitemaps:
             async for listed in reader.read(robots_txt):
                 yield listed
         async for request in self._first_pages(reader.new):
             yield request
-        async for request in self._known_pages(reader.changed):
-            yield request
-        async for result in self._pages_left_unread(reader.skipped):
+        for known in reader.changed:
+            if called := self.ask_for(known.url, known=known):
+                self._ask_before_its_time(known)
+                yield called
+        if run.known_pages > fresh.pages + len(reader.skipped):
+            async for request in self._known_pages():
+                yield request
+        async for result in self._pages_left_unread(reader.skipped, has_fresh=bool(fresh.pages)):
             yield result
 
     async def _robots_txt(self) -> bytes | None:
@@ -84,23 +96,21 @@ class WebsiteSpider(SourceSpider):
         for url in self.frontier.unmet(failed):
             page = standing.get(url)
             if request := self.ask_for(url, known=page.known if page else None, is_due=True):
+                if page is not None and not page.is_due:
+                    self._ask_before_its_time(page.known)
                 yield request
         for url in new:
             if request := self.ask_for(url):
                 yield request
 
-    async def _known_pages(self, changed: Sequence[KnownPage]) -> AsyncIterator[Request]:
-        """Yield requests for due pages, a batch whenever the scheduler has run dry: memory does not grow with them.
+    async def _known_pages(self) -> AsyncIterator[Request]:
+        """Yield requests for due pages, a batch whenever few are left of the one before: memory does not grow.
 
-        `changed` come first: pages that a sitemap says have changed. Read by key, because a server-side cursor would
-        hold a transaction open for the whole crawl.
+        Read by key, because a server-side cursor would hold a transaction open for the whole crawl.
         """
         run = self.run
-        for known in changed:
-            if request := self.ask_for(known.url, known=known):
-                yield request
         last: KnownPage | None = None
-        while run.known_pages and not self.frontier.is_exhausted:
+        while not self.frontier.is_exhausted:
             batch = await run.runtime.use_connection(
                 partial(pages.due, source_id=run.source.id, due=run.due, after=last, limit=BATCH)
             )
@@ -110,20 +120,20 @@ class WebsiteSpider(SourceSpider):
             if len(batch) < BATCH:
                 return
             last = batch[-1]
-            await self.crawler.signals.wait_for(signals.scheduler_empty)
+            await self.pending.fallen_to(FEW)
 
-    async def _pages_left_unread(self, skipped: Sequence[int]) -> AsyncIterator[Request | PageItem]:
+    def _ask_before_its_time(self, known: KnownPage) -> None:
+        """Uncount a page that was counted as checked lately."""
+        self.run.count("pages/skipped_recent", -1)
+        self.run.save("recent", -Savings.of([known]), requests=-1)
+
+    async def _pages_left_unread(self, skipped: Sequence[int], *, has_fresh: bool) -> AsyncIterator[Request | PageItem]:
         """Skip pages that are not due (A15), but neither what only they lead to (C3) nor a re-embedding.
 
         `skipped`: ids of pages that were due, and that a sitemap vouches for.
         """
         run = self.run
-        if not run.known_pages:
-            return
-        fresh = await run.runtime.use_connection(lambda connection: pages.fresh(connection, run.source.id, run.due))
-        run.count("pages/skipped_recent", fresh.pages)
-        run.save("recent", fresh, requests=fresh.pages)
-        for request in await self.follow(await self._links_of_unread(skipped, has_fresh=bool(fresh.pages)), depth=1):
+        for request in await self.follow(await self._links_of_unread(skipped, has_fresh=has_fresh), depth=1):
             yield request
         if run.arguments.reembed:
             async for item in stored_pages(run, self.crawler):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from scrapy import Request
 from scrapy.downloadermiddlewares.httpcompression import HttpCompressionMiddleware
 from scrapy.downloadermiddlewares.redirect import RedirectMiddleware
+from scrapy.downloadermiddlewares.retry import RetryMiddleware
 from scrapy.downloadermiddlewares.robotstxt import RobotsTxtMiddleware
 from scrapy.exceptions import IgnoreRequest
 from scrapy.utils.httpobj import urlparse_cached
@@ -107,6 +108,15 @@ class TypedRedirectMiddleware(RedirectMiddleware):
             for name in CONDITIONAL_HEADERS:
                 answer.headers.pop(name, None)
         return answer
+
+
+class PatientRetryMiddleware(RetryMiddleware):
+    """Retries, except where a site says when to come again: that is the next run's business."""
+
+    def process_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Request | Response:
+        if "Retry-After" in response.headers:
+            return response
+        return super().process_response(request, response, *args, **kwargs)
 
 
 class TypedHttpCompressionMiddleware(HttpCompressionMiddleware):

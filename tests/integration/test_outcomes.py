@@ -180,6 +180,17 @@ async def test_a_failed_page_is_asked_for_first_by_the_next_run_though_it_is_not
     assert await rows(connection, "SELECT url FROM failed_pages") == []
 
 
+@pytest.mark.parametrize(("value", "minutes"), [("7200", 120), ("60", 15), ("soon", 15), ("-5", 15), ("9" * 30, 1440)])
+async def test_a_site_that_says_when_to_come_again_is_not_asked_before(site, database_url, connection, value, minutes):
+    succeeded(site, database_url)
+    site["/market"] = Page("", status=503, headers={"Retry-After": value})
+    site.reset()
+    succeeded(site, database_url)
+    assert statuses(site)["/market"] == [503]
+    ((waits,),) = await rows(connection, "SELECT next_retry_at - last_failed_at FROM failed_pages")
+    assert waits == dt.timedelta(minutes=minutes)
+
+
 async def test_a_page_that_does_not_change_is_checked_less_and_less_often_and_one_that_does_more(
     site, database_url, connection
 ):
