@@ -53,7 +53,7 @@ class PageRow:
     """A page as it is written: its fields, its manifest, and its distinct chunks.
 
     `seen_at` is the time of the check it rests on: None for one made now, the stored time for a page written again from
-    what is stored.
+    what is stored. `is_changed` is False for a text that is only embedded anew.
     """
 
     url: str
@@ -70,14 +70,15 @@ class PageRow:
     chunks: Sequence[ChunkRow]
     seen_at: dt.datetime | None = None
     fetch: Fetch | None = None
+    is_changed: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Fetch:
     """What is remembered of a download: when its answer came, and what may spare the next one.
 
-    `reader` is the version of what read the page, `lastmod` what the sitemap said of it by then, and `audit_offset` the
-    count of checks at which the page's next audit cycle begins.
+    `reader` is the version of what read the page, `lastmod` what the sitemap said of it by then, `audit_offset` the
+    count of checks at which the page's next audit cycle begins, `patience` the time until its next download.
     """
 
     at: dt.datetime
@@ -85,13 +86,15 @@ class Fetch:
     reader: str | None
     lastmod: str | None
     audit_offset: int
+    patience: dt.timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class SeenPage:
     """A page seen again with the same content; `validators` is None where nothing else changed either.
 
-    `fetch` is None when it was not downloaded: `signal` then says on whose word it is unchanged.
+    `fetch` is None when it was not downloaded: `signal` then says on whose word it is unchanged. `patience`: how long
+    after its last download it is downloaded again, None for no limit.
     """
 
     id: int
@@ -99,6 +102,7 @@ class SeenPage:
     validators: Validators | None = None
     fetch: Fetch | None = None
     signal: str | None = None
+    patience: dt.timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,11 +115,15 @@ class DuplicatePage:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """When pages are checked next: counted from the run's start, within a shortest and a longest interval."""
+    """When pages are checked next: counted from the run's start, within a shortest and a longest interval.
+
+    `slack` is the share of an interval after which a page is due.
+    """
 
     started_at: dt.datetime
     shortest: dt.timedelta
     longest: dt.timedelta
+    slack: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,14 +166,13 @@ async def replace_pages(
 ) -> dict[str, int]:
     """Write pages and make their embeddings equal to their chunks, inside a `write` transaction; return ids by URL.
 
-    URLs must be unique within the batch. A twin takes over the text that its original gives up. Raises
+    URLs must be unique within the batch, and twins of these pages must have been made room for (`make_way`). Raises
     `IncompleteWrite` when a page would not end up with exactly its chunks, or these are not the chunks of its manifest
     (A16); the transaction must then roll back.
     """
     batch = sorted(pages, key=lambda page: page.url)
     if not batch:
         return {}
-    await _hand_over(connection, source_id, {page.url: page.content_hash for page in batch})
     ids = await _upsert_pages(connection, source_id, batch)
     chunks = [(position, chunk) for position, page in enumerate(batch, 1) for chunk in page.chunks]
     cursor = await connection.execute(
@@ -212,7 +219,7 @@ async def write_duplicates(
     """
     batch = sorted((each.row for each in duplicates), key=lambda row: row.url)
     original = {each.row.url: each.original for each in duplicates}
-    await _hand_over(connection, source_id, dict.fromkeys(original))
+    await make_way(connection, source_id, dict.fromkeys(original))
     cursor = await connection.execute(
         _SQL["write_duplicates"],
         {
@@ -228,6 +235,7 @@ async def write_duplicates(
             "outlinks": [link for row in batch for link in row.outlinks],
             "outlink_counts": [len(row.outlinks) for row in batch],
             "duplicates_of": [original[row.url] for row in batch],
+            "seen_ats": [row.seen_at for row in batch],
         },
     )
     ids = {url: page_id for page_id, url in await cursor.fetchall()}
@@ -236,13 +244,16 @@ async def write_duplicates(
     return ids
 
 
-async def _hand_over(connection: Connection, source_id: UUID, leaving: Mapping[str, bytes | None]) -> int:
-    """Let a twin take the place of each page that is about to lose its text, and return how many twins moved.
+async def make_way(connection: Connection, source_id: UUID, leaving: Mapping[str, bytes | None]) -> None:
+    """Let duplicates survive pages that are about to lose their text, inside a `write` transaction.
 
-    `leaving` maps URLs to their next content hash, None for pages that will have no chunks.
+    `leaving` maps URLs to their next content hash, None for pages that will have no chunks; those that keep theirs are
+    left alone. A twin with the same text takes the place of its original, chunks and all. Any other duplicate becomes
+    due at once, to be read anew.
     """
     values = {"source_id": source_id, "urls": list(leaving), "content_hashes": list(leaving.values())}
-    return (await connection.execute(_SQL["hand_over"], values)).rowcount
+    await connection.execute(_SQL["hand_over"], values)
+    await connection.execute(_SQL["leave_heirs_due"], values)
 
 
 async def _welcome(connection: Connection, source_id: UUID, urls: Sequence[str]) -> None:
@@ -300,20 +311,22 @@ async def record_checks(
     model_id: int,
     schedule: Schedule,
     *,
-    written: Mapping[int, Fetch | None],
+    written: Mapping[int, PageRow],
     seen: Sequence[SeenPage],
 ) -> None:
     """Remember that pages were checked, and when each is due again, inside a `write` transaction.
 
-    `written`: pages with a new text, by id; `seen`: those with the same. An id must not be in both.
+    `written`: pages that were written, by id; `seen`: those with the same text. An id must not be in both. A page that
+    was written from what is stored was not checked.
     """
-    checks: list[tuple[int, bool, Fetch | None, str | None]]
-    checks = [(page_id, True, fetch, None) for page_id, fetch in written.items()]
-    checks += [(page.id, False, page.fetch, page.signal) for page in seen]
+    if stored := sorted(page_id for page_id, row in written.items() if row.fetch is None):
+        await connection.execute(_SQL["recount"], {"page_ids": stored, "model_id": model_id})
+    checks = [_Checked(page_id, row.is_changed, row.fetch, None) for page_id, row in written.items() if row.fetch]
+    checks += [_Checked(page.id, False, page.fetch, page) for page in seen]
     if not checks:
         return
-    checks.sort(key=lambda check: check[0])
-    fetches = [fetch for _, _, fetch, _ in checks]
+    checks.sort(key=lambda check: check.page_id)
+    fetches = [check.fetch for check in checks]
     await connection.execute(
         _SQL["record_checks"],
         {
@@ -322,22 +335,39 @@ async def record_checks(
             "started_at": schedule.started_at,
             "shortest": schedule.shortest,
             "longest": schedule.longest,
-            "page_ids": [page_id for page_id, _, _, _ in checks],
-            "changed": [changed for _, changed, _, _ in checks],
-            "signals": [signal for _, _, _, signal in checks],
+            "slack": schedule.slack,
+            "page_ids": [check.page_id for check in checks],
+            "written": [check.seen is None for check in checks],
+            "changed": [check.is_changed for check in checks],
+            "signals": [check.seen and check.seen.signal for check in checks],
             "checks_since_fetch": [fetch and fetch.audit_offset for fetch in fetches],
             "fetched_ats": [fetch and fetch.at for fetch in fetches],
             "lastmods": [fetch and fetch.lastmod for fetch in fetches],
             "readers": [fetch and fetch.reader for fetch in fetches],
             "body_bytes": [fetch and fetch.body_bytes for fetch in fetches],
+            "patiences": [_patience(check) for check in checks],
         },
         prepare=True,
     )
 
 
-async def distrust(connection: Connection, source_id: UUID, signals: Sequence[str]) -> int:
-    """Make every page due that was last judged by one of these signals, and return how many, inside `write`."""
-    return (await connection.execute(_SQL["distrust"], {"source_id": source_id, "signals": list(signals)})).rowcount
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    page_id: int
+    is_changed: bool
+    fetch: Fetch | None
+    seen: SeenPage | None
+
+
+def _patience(check: _Checked) -> dt.timedelta | None:
+    if check.fetch is not None:
+        return check.fetch.patience
+    return check.seen.patience if check.seen is not None else None
+
+
+async def distrust(connection: Connection, source_id: UUID, signals: Sequence[str]) -> None:
+    """Make every page due that was last judged by one of these signals, inside a `write` transaction."""
+    await connection.execute(_SQL["distrust"], {"source_id": source_id, "signals": list(signals)})
 
 
 async def bury(connection: Connection, source_id: UUID, job_id: UUID, pages: Sequence[Departure]) -> int:
@@ -345,7 +375,7 @@ async def bury(connection: Connection, source_id: UUID, job_id: UUID, pages: Seq
 
     A twin with the same text takes the place of its original.
     """
-    await _hand_over(connection, source_id, dict.fromkeys(page.url for page in pages))
+    await make_way(connection, source_id, dict.fromkeys(page.url for page in pages))
     cursor = await connection.execute(
         _SQL["bury"],
         {

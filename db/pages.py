@@ -60,13 +60,18 @@ class KnownPage:
 
 
 @dataclass(frozen=True, slots=True)
-class ListedPage:
-    """A known page that a sitemap lists; `is_free`: checked long enough ago to be asked for, if there is reason."""
+class Standing:
+    """How a known page stands at the beginning of a run: what decides whether it is asked for, without its links.
 
-    known: KnownPage
+    `is_free`: it was checked long enough ago to be asked for, if there is reason.
+    """
+
+    id: int
+    url: str
     is_due: bool
     is_free: bool
     has_failed: bool
+    check: Check | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +92,7 @@ class Savings:
     tokens: int = 0
 
     @classmethod
-    def of(cls, known: Sequence[KnownPage], *, has_body: bool = True) -> Savings:
+    def of(cls, known: Sequence[KnownPage | Standing], *, has_body: bool = True) -> Savings:
         """Return what it saves not to download, cut and embed pages; without their bodies if they were downloaded."""
         checks = [page.check for page in known if page.check is not None]
         return cls(
@@ -155,25 +160,36 @@ async def distrusted(connection: Connection, source_id: UUID, *, after: str, lim
     return [_known(row) for row in await cursor.fetchall()]
 
 
-async def listed(connection: Connection, source_id: UUID, urls: Sequence[str], due: Due) -> list[ListedPage]:
-    """Return the known ones of the pages that a sitemap lists."""
+async def standing(connection: Connection, source_id: UUID, urls: Sequence[str], due: Due) -> dict[str, Standing]:
+    """Return how the known ones of these pages stand, by URL."""
     values = {"source_id": source_id, "urls": list(urls), **asdict(due)}
-    cursor = await connection.execute(_SQL["listed"], values, binary=True)
-    return [ListedPage(_known(row[:-3]), *row[-3:]) for row in await cursor.fetchall()]
+    cursor = await connection.execute(_SQL["standing"], values, binary=True)
+    return {standing.url: standing for standing in map(_standing, await cursor.fetchall())}
 
 
-async def stored(connection: Connection, source_id: UUID, *, due: Due, after: str, limit: int) -> list[StoredPage]:
-    """Return the next pages that are not due with their text, duplicates left out, by URL, from `after` on."""
-    values = {"source_id": source_id, **asdict(due), "after": after, "limit": limit}
+async def stored(
+    connection: Connection, source_id: UUID, *, due: Due, started_at: dt.datetime, after: str, limit: int
+) -> list[StoredPage]:
+    """Return the next pages that a run which began at `started_at` leaves alone, with their text, by URL.
+
+    Not duplicates, and from `after` on.
+    """
+    values = {"source_id": source_id, **asdict(due), "started_at": started_at, "after": after, "limit": limit}
     cursor = await connection.execute(_SQL["stored"], values, binary=True)
     return [_stored(row) for row in await cursor.fetchall()]
 
 
 async def heirs(
-    connection: Connection, source_id: UUID, *, changed_since: dt.datetime, gone: Sequence[str], limit: int = 500
+    connection: Connection, source_id: UUID, *, changed_since: dt.datetime, gone: Sequence[str], after: str, limit: int
 ) -> list[tuple[StoredPage, str]]:
-    """Return duplicates whose original changed or is among `gone`, while their own text is another, with its URL."""
-    values = {"source_id": source_id, "changed_since": changed_since, "gone": list(gone), "limit": limit}
+    """Return the next duplicates with a text of their own whose original changed or is `gone`, with its URL."""
+    values = {
+        "source_id": source_id,
+        "changed_since": changed_since,
+        "gone": list(gone),
+        "after": after,
+        "limit": limit,
+    }
     cursor = await connection.execute(_SQL["heirs"], values, binary=True)
     return [(_stored(row[:-1]), row[-1]) for row in await cursor.fetchall()]
 
@@ -185,10 +201,19 @@ async def contents(connection: Connection, source_id: UUID, urls: Sequence[str])
 
 
 def _known(row: tuple[Any, ...]) -> KnownPage:
-    page_id, url, content_hash, body_hash, etag, modified, outlinks, last_seen_at, duplicate_of, is_checked, *rest = row
-    check = Check(*rest) if is_checked else None
-    links = tuple(outlinks)
+    page_id, url, content_hash, body_hash, etag, modified, outlinks, last_seen_at, duplicate_of = row[:9]
+    links, check = tuple(outlinks), _check(row[9:])
     return KnownPage(page_id, url, content_hash, body_hash, etag, modified, links, last_seen_at, duplicate_of, check)
+
+
+def _standing(row: tuple[Any, ...]) -> Standing:
+    page_id, url, is_due, is_free, has_failed = row[:5]
+    return Standing(page_id, url, is_due, is_free, has_failed, _check(row[5:]))
+
+
+def _check(row: tuple[Any, ...]) -> Check | None:
+    is_checked, *rest = row
+    return Check(*rest) if is_checked else None
 
 
 def _stored(row: tuple[Any, ...]) -> StoredPage:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from db.page_writes import Fetch
-    from db.pages import KnownPage
+    from db.pages import KnownPage, Standing
     from pipelines.chunker import Chunk
     from pipelines.trust import Signal
 
@@ -55,5 +55,5 @@ class ListedPages:
     """Known pages that a believed sitemap says did not change; `url` is the sitemap's."""
 
     url: str
-    listed: Sequence[KnownPage] = field(repr=False)
+    listed: Sequence[Standing] = field(repr=False)
     outcome: Outcome = Outcome.LISTED

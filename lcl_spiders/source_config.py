@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from db.errors import InvalidSource
+from pipelines.schedule import bounds
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -62,8 +63,7 @@ class SourceConfig(BaseModel):
     def check_bounds(self, recrawl_after: float, max_staleness: float) -> tuple[dt.timedelta, dt.timedelta]:
         """Return the shortest and the longest time between two checks of a page; arguments in seconds."""
         shortest = recrawl_after if self.min_check_interval is None else self.min_check_interval
-        longest = min(self.max_check_interval, max_staleness)
-        return dt.timedelta(seconds=shortest), dt.timedelta(seconds=max(shortest, longest))
+        return bounds(shortest, dt.timedelta(seconds=self.max_check_interval), max_staleness)
 
     def scrapy_settings(self) -> dict[str, Any]:
         """Return what these settings mean to Scrapy."""

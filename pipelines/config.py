@@ -35,7 +35,6 @@ class Config:
     trust_after: int
     trust_audit_every: int
     max_staleness: float
-    price_per_million_tokens: float | None
 
     @classmethod
     def from_settings(cls, settings: BaseSettings) -> Config:
@@ -59,7 +58,6 @@ class Config:
             trust_after=whole_number(settings, "LCL_TRUST_AFTER", 1, 10**6),
             trust_audit_every=whole_number(settings, "LCL_TRUST_AUDIT_EVERY", 1, 10**6),
             max_staleness=float(whole_number(settings, "LCL_MAX_STALENESS", 0, 10**9)),
-            price_per_million_tokens=_price(settings, "LCL_PRICE_PER_MILLION_TOKENS"),
         )
 
 
@@ -113,19 +111,5 @@ def _share(settings: BaseSettings, name: str) -> float:
         value = -1.0
     if not 0.0 <= value <= 1.0:
         msg = f"{name} is {given!r}: give a share from 0 to 1"
-        raise ValueError(msg)
-    return value
-
-
-def _price(settings: BaseSettings, name: str) -> float | None:
-    given = settings.get(name)
-    if given is None or given == "":
-        return None
-    try:
-        value = float(given)
-    except (TypeError, ValueError):
-        value = -1.0
-    if not 0.0 <= value < float("inf"):
-        msg = f"{name} is {given!r}: give the price of a million tokens, such as 0.02"
         raise ValueError(msg)
     return value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self
 
+from cachetools import LRUCache
 from itemadapter import ItemAdapter
 from scrapy.exceptions import DropItem
 
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
     from scrapy.crawler import Crawler
 
     from db.connection import Connection
-    from db.pages import KnownPage
 
+CANONICALS = 32
 LIKENESS = 0.8  # share of a page's text that must stand in the page it calls canonical
 
 
@@ -34,6 +35,8 @@ class DedupPipeline:
     def __init__(self, run: Run) -> None:
         self._run = run
         self._answered: set[str] = set()
+        # Pages that name others come when all others have been written, and those of one site often name the same.
+        self._canonicals: LRUCache[str, tuple[int | None, frozenset[int]]] = LRUCache(CANONICALS)
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> Self:
@@ -66,26 +69,27 @@ class DedupPipeline:
     async def _original(self, page: ItemAdapter) -> int | None:
         """Return the id of the page that this one calls canonical; None when it is gone, unknown or another text."""
         run, url = self._run, page["canonical"]
-        canonical, content = await run.runtime.use_connection(self._stored(url))
-        is_there = canonical is not None and url not in run.departures
-        if canonical is None or not is_there or not _is_within(page["content"], content):
+        if url in self._canonicals:
+            original, text = self._canonicals[url]
+        else:
+            original, text = await run.runtime.use_connection(self._stored(url))
+            if original is not None:
+                self._canonicals[url] = original, text
+        if original is None or url in run.departures or containment(shingles(page["content"]), text) < LIKENESS:
             run.count("canonicals/not_believed")
             return None
-        original = canonical.duplicate_of or canonical.id
         known = page.get("known")
         return None if known is not None and known.id == original else original
 
-    def _stored(self, url: str) -> Callable[[Connection], Awaitable[tuple[KnownPage | None, str]]]:
-        """Return what reads a page and its text, also one that was written in this run."""
+    def _stored(self, url: str) -> Callable[[Connection], Awaitable[tuple[int | None, frozenset[int]]]]:
+        """Return what reads the id under which a page is indexed, None for one that is not, and its text's shingles."""
         source_id = self._run.source.id
 
-        async def read(connection: Connection) -> tuple[KnownPage | None, str]:
+        async def read(connection: Connection) -> tuple[int | None, frozenset[int]]:
             known = (await pages.known_by_url(connection, source_id, [url])).get(url)
+            if known is None:
+                return None, frozenset()
             _, content = (await pages.contents(connection, source_id, [url])).get(url, (None, ""))
-            return known, content
+            return known.duplicate_of or known.id, shingles(content)
 
         return read
-
-
-def _is_within(text: str, other: str) -> bool:
-    return containment(shingles(text), shingles(other)) >= LIKENESS

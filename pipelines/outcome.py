@@ -1,7 +1,7 @@
 """How a URL ends a run, and the fields of an item that the pipelines know.
 
 An item of any class will do, as long as ItemAdapter can read and set these fields. One with the outcome `LISTED` has
-`url`, `outcome` and `listed` only: the `KnownPage`s that a sitemap vouches for.
+`url`, `outcome` and `listed` only: the `Standing`s of the pages that a sitemap vouches for.
 
 | field | set by | meaning |
 |---|---|---|

@@ -16,6 +16,7 @@ from db import pages
 from db.page_writes import Schedule
 from db.pages import Due
 from pipelines.batching import Batcher
+from pipelines.schedule import LONGEST_INTERVAL, SLACK, bounds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -54,8 +55,6 @@ LEDGER = (
     "requests/sent",
     "requests/other",
 )
-RECRAWL_SLACK = 0.9  # a page checked at 02:07 is due at 02:00 the next day
-LONGEST_INTERVAL = dt.timedelta(days=7)
 LOOKUP_LINGER = 0.005
 
 
@@ -80,8 +79,7 @@ class Run:
         self.start_failure: str | None = None
         self.is_complete = False
         self.departures: dict[str, Departure] = {}
-        shortest = dt.timedelta(seconds=config.recrawl_after)
-        self.check_bounds = (shortest, max(shortest, min(LONGEST_INTERVAL, self.max_staleness)))
+        self.check_bounds = bounds(config.recrawl_after, LONGEST_INTERVAL, config.max_staleness)
         self.usual_yield: float | None = None
         self.has_left_out: Callable[[], bool] = lambda: False
         self._crawler = crawler
@@ -111,12 +109,17 @@ class Run:
         shortest, _ = self.check_bounds
         if self.arguments.force_rescrape or not shortest:
             return Due(self.started_at, None)
-        return Due(self.started_at - shortest * RECRAWL_SLACK, self.started_at)
+        return Due(self.started_at - shortest * SLACK, self.started_at)
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether the run was not to see, or did not see, all of its source."""
+        return self.arguments.max_pages is not None or self.has_left_out()
 
     @property
     def schedule(self) -> Schedule:
         """When the pages that this run checks are due again."""
-        return Schedule(self.started_at, *self.check_bounds)
+        return Schedule(self.started_at, *self.check_bounds, slack=SLACK)
 
     def save(self, rung: str, savings: Savings, *, requests: int = 0) -> None:
         """Add to the ledger what a rung of the ladder saved (C7)."""
@@ -161,6 +164,12 @@ class Run:
         if not self.known_pages:
             return None
         return await self._lookups.submit(url)
+
+    async def is_known(self, url: str) -> bool:
+        """Return whether a page of this source is in the index, also one that was written in this run."""
+        return url in await self.runtime.use_connection(
+            lambda connection: pages.known_urls(connection, self.source.id, [url])
+        )
 
     async def _look_up(self, urls: Sequence[str]) -> list[KnownPage | None]:
         found = await self.runtime.use_connection(

@@ -13,6 +13,7 @@ from scrapy.exceptions import DropItem
 
 from db import pages
 from db.errors import DatabaseProblem, FenceLost
+from db.jobs import PRESENT
 from db.page_writes import ChunkRow, Departure, DuplicatePage, Failure, PageRow, SeenPage, Validators
 from db.pages import Savings
 from pipelines.batching import Batcher
@@ -20,17 +21,19 @@ from pipelines.burial import loss
 from pipelines.chunker import distinct
 from pipelines.outcome import Outcome
 from pipelines.run import Run
+from pipelines.schedule import patience
 from pipelines.trust import Signal
 from pipelines.unchanged import REEMBED
 from pipelines.writer import Done, Writer
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Sequence
 
     from scrapy.crawler import Crawler
 
     from db.connection import Connection
-    from db.pages import KnownPage
+    from db.pages import KnownPage, Standing
     from pipelines.writer import Write
 
 logger = logging.getLogger(__name__)
@@ -38,7 +41,7 @@ logger = logging.getLogger(__name__)
 MAX_PAGES = 64
 MAX_BYTES = 4_000_000
 LINGER = 0.1
-ANSWERED = ("new", "changed", "unchanged", "not_modified", "duplicate", "skipped_lastmod")
+KNOWN_TO_BE_THERE = tuple(kind for kind in PRESENT if kind not in {"pages/new", "pages/skipped_recent"})
 
 
 class UpsertPipeline:
@@ -62,7 +65,7 @@ class UpsertPipeline:
         page = ItemAdapter(item)
         outcome = Outcome(page["outcome"])
         if outcome is Outcome.LISTED:
-            await self._submit(_as_listed(page["listed"]))
+            await self._submit(_as_listed(page["listed"], self._run.max_staleness))
             self._count_listed(page["listed"])
             return item
         if outcome is Outcome.GONE:
@@ -71,7 +74,7 @@ class UpsertPipeline:
             return item
         if outcome is Outcome.UNCHANGED and page.get("seen_at") is not None:
             return item
-        done = await self._submit(_as_write(page, outcome))
+        done = await self._submit(_as_write(page, outcome, self._run.max_staleness))
         if done.failure is not None:
             page["outcome"], page["reason"], page["message"] = Outcome.FAILED, done.failure.kind, done.failure.message
         elif done.twin_of is not None:
@@ -129,16 +132,17 @@ class UpsertPipeline:
             if outcome is Outcome.FAILED or outcome is Outcome.UNKNOWN:
                 logger.warning("%s: %s (%s): %s", page["url"], outcome, page["reason"], page["message"])
 
-    def _count_listed(self, listed: Sequence[KnownPage]) -> None:
+    def _count_listed(self, listed: Sequence[Standing]) -> None:
         self._run.count("pages/skipped_lastmod", len(listed))
         self._run.save("lastmod", Savings.of(listed), requests=len(listed))
 
     async def _bury(self) -> None:
         run = self._run
         urls = list(run.departures)
-        indexed, total = await run.runtime.use_connection(self._indexed)
+        indexed, places = await run.runtime.use_connection(self._indexed)
         gone = [departure for url, departure in run.departures.items() if url in indexed]
-        suspected = loss(gone, total=total, present=sum(run.counter(f"pages/{kind}") for kind in ANSWERED))
+        present = sum(run.counter(kind) for kind in KNOWN_TO_BE_THERE)
+        suspected = loss(gone, places, total=run.known_pages, present=present)
         if suspected.is_suspect and not run.arguments.allow_mass_delete:
             run.count("pages/kept_by_guard", suspected.lost)
             run.stop(
@@ -156,23 +160,29 @@ class UpsertPipeline:
             connection, run.source.id, due=run.due, started_at=run.started_at, gone=list(run.departures)
         )
 
-    async def _indexed(self, connection: Connection) -> tuple[dict[str, KnownPage], int]:
-        source_id = self._run.source.id
-        indexed = await pages.known_by_url(connection, source_id, list(self._run.departures))
-        return indexed, await pages.count_known(connection, source_id)
+    async def _indexed(self, connection: Connection) -> tuple[set[str], dict[str, int]]:
+        """Return which of the departures are indexed, and the ids of the pages that hold the text of their targets."""
+        source_id, departures = self._run.source.id, self._run.departures
+        indexed = await pages.known_urls(connection, source_id, list(departures))
+        targets = [departure.target for departure in departures.values() if departure.target is not None]
+        moved = await pages.known_by_url(connection, source_id, targets) if targets else {}
+        return indexed, {url: page.duplicate_of or page.id for url, page in moved.items()}
 
 
-def _as_listed(listed: Sequence[KnownPage]) -> tuple[SeenPage, ...]:
-    return tuple(SeenPage(page.id, page.url, signal=Signal.SITEMAP_LASTMOD) for page in listed)
+def _as_listed(listed: Sequence[Standing], staleness: dt.timedelta) -> tuple[SeenPage, ...]:
+    return tuple(
+        SeenPage(page.id, page.url, signal=Signal.SITEMAP_LASTMOD, patience=patience(page.url, staleness))
+        for page in listed
+    )
 
 
-def _as_write(page: ItemAdapter, outcome: Outcome) -> Write:
+def _as_write(page: ItemAdapter, outcome: Outcome, staleness: dt.timedelta) -> Write:
     if outcome is Outcome.PRESENT:
         return _as_row(page)
     if outcome is Outcome.DUPLICATE:
         return DuplicatePage(_as_row(page), page["duplicate_of"])
     if outcome is Outcome.UNCHANGED:
-        return _as_seen(page)
+        return _as_seen(page, staleness)
     return Failure(page["url"], page["reason"], page["http_status"], page["message"], page.get("retry_after"))
 
 
@@ -192,6 +202,7 @@ def _as_row(page: ItemAdapter) -> PageRow:
         chunks=_chunk_rows(page),
         seen_at=page.get("seen_at"),
         fetch=page.get("fetch"),
+        is_changed=page["reason"] != REEMBED,
     )
 
 
@@ -203,11 +214,18 @@ def _chunk_rows(page: ItemAdapter) -> list[ChunkRow]:
     return rows
 
 
-def _as_seen(page: ItemAdapter) -> SeenPage:
+def _as_seen(page: ItemAdapter, staleness: dt.timedelta) -> SeenPage:
     known = page["known"]
     now = Validators(page["body_hash"], page["etag"], page["last_modified"], tuple(page["outlinks"]))
     stored = Validators(known.body_hash, known.etag, known.last_modified, known.outlinks)
-    return SeenPage(known.id, known.url, None if now == stored else now, page.get("fetch"), page.get("signal"))
+    return SeenPage(
+        known.id,
+        known.url,
+        None if now == stored else now,
+        page.get("fetch"),
+        page.get("signal"),
+        patience(known.url, staleness),
+    )
 
 
 def _weight(write: Write) -> int:

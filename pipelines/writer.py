@@ -12,7 +12,7 @@ from db.errors import IncompleteWrite, one_line
 from db.page_writes import DuplicatePage, Failure, PageRow, SeenPage
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from db.connection import Connection
     from db.page_writes import Departure
@@ -70,7 +70,7 @@ class Writer:
                 )
                 if failed := [write for write in batch if isinstance(write, Failure)]:
                     await page_writes.record_failures(connection, run.source.id, failed)
-                await self._record_lies(connection, seen)
+                await self._record_lies(connection, lies, seen)
             return twins
 
         twins = await run.runtime.use_connection(transaction)
@@ -79,27 +79,27 @@ class Writer:
 
     async def _write_pages(
         self, connection: Connection, batch: Sequence[Write]
-    ) -> tuple[dict[int, page_writes.Fetch | None], dict[str, str]]:
-        run = self._run
+    ) -> tuple[dict[int, PageRow], dict[str, str]]:
+        """Write pages and duplicates; return the rows by page id, and the twins' URLs with those of their originals."""
+        source_id, model_id = self._run.source.id, self._run.model.id
         rows = [write for write in batch if isinstance(write, PageRow)]
         duplicates = [write for write in batch if isinstance(write, DuplicatePage)]
-        if not rows and not duplicates:
-            return {}, {}
+        if rows:
+            await page_writes.make_way(connection, source_id, {row.url: row.content_hash for row in rows})
         hashes = [row.content_hash for row in rows if row.manifest]
-        indexed = await page_writes.twins(connection, run.source.id, hashes) if hashes else {}
+        indexed = await page_writes.twins(connection, source_id, hashes) if hashes else {}
         own, twins = part_twins(rows, {content_hash: url for content_hash, (_, url) in indexed.items()})
-        ids = await page_writes.replace_pages(connection, run.source.id, run.model.id, own)
+        ids = await page_writes.replace_pages(connection, source_id, model_id, own)
         originals = {url: page_id for page_id, url in indexed.values()} | ids
         duplicates += [DuplicatePage(row, originals[url]) for row, url in twins]
         if duplicates:
-            ids |= await page_writes.write_duplicates(connection, run.source.id, duplicates)
-        fetches = {row.url: row.fetch for row in [*rows, *(each.row for each in duplicates)]}
-        return {page_id: fetches[url] for url, page_id in ids.items()}, {row.url: url for row, url in twins}
+            ids |= await page_writes.write_duplicates(connection, source_id, duplicates)
+        written = {row.url: row for row in [*rows, *(each.row for each in duplicates)]}
+        return {page_id: written[url] for url, page_id in ids.items()}, {row.url: url for row, url in twins}
 
-    async def _record_lies(self, connection: Connection, seen: Sequence[SeenPage]) -> None:
+    async def _record_lies(self, connection: Connection, lies: Mapping[str, str], seen: Sequence[SeenPage]) -> None:
         """Record lies with the change that showed them, and make due what was, or is being, taken on a liar's word."""
         trust, source_id = self._run.trust, self._run.source.id
-        lies = trust.unrecorded_lies()
         if lies:
             await signals.add_lies(connection, source_id, lies)
         liars = lies.keys() | {page.signal for page in seen if page.signal is not None and trust.has_lied(page.signal)}
@@ -119,9 +119,12 @@ class Writer:
         return await run.runtime.use_connection(transaction)
 
     async def record_agreement(self) -> None:
-        """Note that the run came to its end, for the signals that were compared in it and did not lie."""
+        """Note that the run came to its end, for the signals that were compared in it and did not lie.
+
+        A run that saw a part of its source only, be it one page, earns nobody's trust.
+        """
         run = self._run
-        agreed = run.trust.agreed()
+        agreed = [] if run.is_limited else run.trust.agreed()
 
         async def transaction(connection: Connection) -> None:
             async with page_writes.write(connection, run.source.domain, run.fence):
@@ -137,16 +140,16 @@ def part_twins(rows: Sequence[PageRow], indexed: dict[bytes, str]) -> tuple[list
     `indexed` maps content hashes to the URLs that they are indexed under. Among new pages the one with the shortest
     URL is the original.
     """
-    originals = dict(indexed)
+    # A page that is about to get another text is nobody's original by its old one.
+    leaving = {row.url: row.content_hash for row in rows}
+    originals = {digest: url for digest, url in indexed.items() if leaving.get(url, digest) == digest}
     for row in sorted(rows, key=lambda row: (len(row.url), row.url)):
         if row.manifest:
             originals.setdefault(row.content_hash, row.url)
-    # A page that is about to get another text is nobody's original by its old one.
-    leaving = {row.url: row.content_hash for row in rows}
     own, twins = [], []
     for row in rows:
-        original = originals.get(row.content_hash, row.url) if row.manifest else row.url
-        if original == row.url or leaving.get(original, row.content_hash) != row.content_hash:
+        original = originals[row.content_hash] if row.manifest else row.url
+        if original == row.url:
             own.append(row)
         else:
             twins.append((replace(row, chunks=(), manifest=()), original))

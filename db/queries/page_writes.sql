@@ -49,11 +49,13 @@ INSERT INTO page_checks (
     fetched_at, sitemap_lastmod, reader, body_bytes, chunks, tokens
 )
 SELECT
-    n.page_id, %(source_id)b, %(started_at)b::timestamptz + n.check_interval * 0.9, n.check_interval,
+    n.page_id, %(source_id)b,
+    least(%(started_at)b::timestamptz + n.check_interval * %(slack)b::float8, n.fetched_at + n.patience),
+    n.check_interval,
     n.checks_since_fetch, n.signal, n.fetched_at, n.sitemap_lastmod, n.reader, n.body_bytes, n.chunks, n.tokens
 FROM (
     SELECT
-        u.page_id,
+        u.page_id, u.patience,
         next_check_interval(c.check_interval, u.changed, %(shortest)b::interval, %(longest)b::interval)
             AS check_interval,
         coalesce(u.checks_since_fetch, c.checks_since_fetch + 1, 0) AS checks_since_fetch,
@@ -62,19 +64,22 @@ FROM (
         CASE WHEN u.fetched_at IS NULL THEN c.sitemap_lastmod ELSE u.sitemap_lastmod END AS sitemap_lastmod,
         coalesce(u.reader, c.reader) AS reader,
         coalesce(u.body_bytes, c.body_bytes, 0) AS body_bytes,
-        CASE WHEN u.changed THEN e.chunks ELSE coalesce(c.chunks, 0) END AS chunks,
-        CASE WHEN u.changed THEN e.tokens ELSE coalesce(c.tokens, 0) END AS tokens
+        CASE WHEN u.written THEN e.chunks ELSE coalesce(c.chunks, 0) END AS chunks,
+        CASE WHEN u.written THEN e.tokens ELSE coalesce(c.tokens, 0) END AS tokens
     FROM unnest(
-        %(page_ids)b::bigint[], %(changed)b::boolean[], %(checks_since_fetch)b::integer[], %(signals)b::text[],
-        %(fetched_ats)b::timestamptz[], %(lastmods)b::text[], %(readers)b::text[], %(body_bytes)b::integer[]
-    ) AS u (page_id, changed, checks_since_fetch, signal, fetched_at, sitemap_lastmod, reader, body_bytes)
+        %(page_ids)b::bigint[], %(written)b::boolean[], %(changed)b::boolean[], %(checks_since_fetch)b::integer[],
+        %(signals)b::text[], %(fetched_ats)b::timestamptz[], %(lastmods)b::text[], %(readers)b::text[],
+        %(body_bytes)b::integer[], %(patiences)b::interval[]
+    ) AS u (
+        page_id, written, changed, checks_since_fetch, signal, fetched_at, sitemap_lastmod, reader, body_bytes, patience
+    )
     LEFT JOIN page_checks AS c ON c.page_id = u.page_id
     LEFT JOIN LATERAL (
         SELECT count(*)::integer AS chunks, coalesce(sum(token_count), 0)::integer AS tokens
         FROM page_embeddings
         WHERE page_id = u.page_id
           AND model_id = %(model_id)b
-    ) AS e ON u.changed
+    ) AS e ON u.written
 ) AS n
 ON CONFLICT (page_id) DO UPDATE
 SET next_check_at = EXCLUDED.next_check_at,
@@ -88,6 +93,19 @@ SET next_check_at = EXCLUDED.next_check_at,
     chunks = EXCLUDED.chunks,
     tokens = EXCLUDED.tokens
 
+-- recount --
+UPDATE page_checks AS c
+SET chunks = e.chunks,
+    tokens = e.tokens
+FROM unnest(%(page_ids)s::bigint[]) AS u (page_id)
+CROSS JOIN LATERAL (
+    SELECT count(*)::integer AS chunks, coalesce(sum(token_count), 0)::integer AS tokens
+    FROM page_embeddings
+    WHERE page_id = u.page_id
+      AND model_id = %(model_id)s
+) AS e
+WHERE c.page_id = u.page_id
+
 -- twins --
 SELECT DISTINCT ON (p.content_hash) p.content_hash, p.id, p.url
 FROM scraped_pages AS p
@@ -99,20 +117,22 @@ ORDER BY p.content_hash, p.id
 
 -- write_duplicates --
 INSERT INTO scraped_pages AS s (
-    source_id, url, title, language, content, content_hash, body_hash, etag, last_modified, outlinks, duplicate_of
+    source_id, url, title, language, content, content_hash, body_hash, etag, last_modified, outlinks, duplicate_of,
+    last_seen_at
 )
 SELECT
     %(source_id)s, u.url, u.title, u.language, u.content, u.content_hash, u.body_hash, u.etag, u.last_modified,
-    (%(outlinks)s::text[])[u.outlinks_end - u.outlink_count + 1 : u.outlinks_end], u.duplicate_of
+    (%(outlinks)s::text[])[u.outlinks_end - u.outlink_count + 1 : u.outlinks_end], u.duplicate_of,
+    coalesce(u.seen_at, now())
 FROM (
     SELECT c.*, sum(c.outlink_count) OVER (ORDER BY c.position)::integer AS outlinks_end
     FROM unnest(
         %(urls)s::text[], %(titles)s::text[], %(languages)s::text[], %(contents)s::text[], %(content_hashes)s::bytea[],
         %(body_hashes)s::bytea[], %(etags)s::text[], %(last_modifieds)s::text[], %(outlink_counts)s::integer[],
-        %(duplicates_of)s::bigint[]
+        %(duplicates_of)s::bigint[], %(seen_ats)s::timestamptz[]
     ) WITH ORDINALITY AS c (
         url, title, language, content, content_hash, body_hash, etag, last_modified, outlink_count, duplicate_of,
-        position
+        seen_at, position
     )
 ) AS u
 ORDER BY u.url
@@ -128,7 +148,7 @@ SET title = EXCLUDED.title,
     chunk_hashes = '{}',
     structured = NULL,
     duplicate_of = EXCLUDED.duplicate_of,
-    last_seen_at = now(),
+    last_seen_at = EXCLUDED.last_seen_at,
     last_changed_at = CASE
         WHEN s.content_hash = EXCLUDED.content_hash THEN s.last_changed_at
         ELSE now()
@@ -169,11 +189,37 @@ FROM heir AS h
 WHERE p.duplicate_of = h.original
   AND p.content_hash = h.content_hash
 
+-- leave_heirs_due --
+WITH leaving AS (
+    SELECT o.id, o.content_hash, o.duplicate_of
+    FROM unnest(%(urls)s::text[], %(content_hashes)s::bytea[]) AS u (url, content_hash)
+    JOIN scraped_pages AS o ON o.source_id = %(source_id)s AND o.url = u.url
+    WHERE o.content_hash IS DISTINCT FROM u.content_hash
+),
+heir AS (
+    UPDATE scraped_pages AS p
+    SET duplicate_of = coalesce(l.duplicate_of, p.duplicate_of),
+        content_hash = '',
+        body_hash = NULL,
+        etag = NULL,
+        last_modified = NULL
+    FROM leaving AS l
+    WHERE p.duplicate_of = l.id
+      AND p.url <> ALL (%(urls)s)
+    RETURNING p.id
+)
+UPDATE page_checks AS c
+SET next_check_at = '-infinity',
+    reader = NULL
+FROM heir AS h
+WHERE c.page_id = h.id
+
 -- distrust --
 UPDATE page_checks
 SET next_check_at = '-infinity'
 WHERE source_id = %(source_id)s
   AND signal = ANY (%(signals)s)
+  AND next_check_at <> '-infinity'
 
 -- record_failures --
 INSERT INTO failed_pages AS f (source_id, url, kind, http_status, message, next_retry_at)

@@ -36,16 +36,15 @@ WHERE p.source_id = %(source_id)s
 ORDER BY p.url
 LIMIT %(limit)s
 
--- listed --
+-- standing --
 SELECT
-    p.id, p.url, p.content_hash, p.body_hash, p.etag, p.last_modified, p.outlinks, p.last_seen_at, p.duplicate_of,
-    c.page_id IS NOT NULL, c.checks_since_fetch, c.signal, c.fetched_at, c.sitemap_lastmod, c.reader, c.body_bytes,
-    c.chunks, c.tokens,
-    is_page_due(p.last_seen_at, c.next_check_at, %(seen_before)s, %(due_by)s),
+    p.id, p.url, is_page_due(p.last_seen_at, c.next_check_at, %(seen_before)s, %(due_by)s),
     p.last_seen_at <= %(seen_before)s,
     EXISTS (
         SELECT FROM failed_pages AS f WHERE f.source_id = %(source_id)s AND f.url = p.url
-    )
+    ),
+    c.page_id IS NOT NULL, c.checks_since_fetch, c.signal, c.fetched_at, c.sitemap_lastmod, c.reader, c.body_bytes,
+    c.chunks, c.tokens
 FROM scraped_pages AS p
 LEFT JOIN page_checks AS c ON c.page_id = p.id
 WHERE p.source_id = %(source_id)s
@@ -124,6 +123,7 @@ LEFT JOIN page_checks AS c ON c.page_id = p.id
 WHERE p.source_id = %(source_id)s
   AND p.url > %(after)s
   AND p.duplicate_of IS NULL
+  AND p.last_seen_at < %(started_at)s
   AND NOT is_page_due(p.last_seen_at, c.next_check_at, %(seen_before)s, %(due_by)s)
 ORDER BY p.url
 LIMIT %(limit)s
@@ -145,6 +145,7 @@ JOIN scraped_pages AS o ON o.id = p.duplicate_of
 LEFT JOIN page_checks AS c ON c.page_id = p.id
 WHERE p.source_id = %(source_id)s
   AND p.content_hash <> o.content_hash
+  AND p.url > %(after)s
   AND (o.last_changed_at >= %(changed_since)s OR o.url = ANY (%(gone)s))
 ORDER BY p.url
 LIMIT %(limit)s
@@ -183,6 +184,7 @@ WHERE ARRAY(SELECT DISTINCT h FROM unnest(p.chunk_hashes) AS h WHERE p.duplicate
           AND e.model_id = m.id
         ORDER BY e.chunk_hash
     )
+    OR (p.duplicate_of IS NULL AND p.content <> '' AND cardinality(p.chunk_hashes) = 0)
 ORDER BY p.id
 LIMIT %(limit)s
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import re
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from scrapy.exceptions import (
@@ -15,7 +15,6 @@ from scrapy.exceptions import (
 )
 from w3lib.encoding import http_content_type_encoding
 
-from lcl_spiders.base_spiders.validators import http_date
 from lcl_spiders.downloadermiddlewares.typed import (
     BodyCutShort,
     RobotsForbidden,
@@ -23,11 +22,12 @@ from lcl_spiders.downloadermiddlewares.typed import (
     TooLarge,
     TooManyRedirects,
 )
+from lcl_spiders.items import Outcome, PageItem
 
 if TYPE_CHECKING:
     from scrapy.http import Response
 
-LONGEST_WAIT = 86_400
+GONE = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
 PERMANENT = frozenset({301, 308})  # RFC 9110 section 15.4
 _INDEX_FILE = re.compile(r"/(?:index\.(?:html?|php|aspx?))?(?=$|\?)")
 _KINDS: dict[type[Exception], str] = {
@@ -42,6 +42,11 @@ _KINDS: dict[type[Exception], str] = {
     DownloadConnectionRefusedError: "connection_refused",
     ResponseDataLossError: "body_cut_short",
 }
+
+
+def outcome(url: str, how: Outcome, reason: str, status: int | None, message: str | None = None) -> PageItem:
+    """Return the item of a page that was not read."""
+    return PageItem(url=url, outcome=how, reason=reason, http_status=status, message=message)
 
 
 def kind_of(error: BaseException) -> str:
@@ -74,22 +79,6 @@ def header(response: Response, name: str) -> str | None:
     """Return a header's value, None when it is absent or empty."""
     value = response.headers.get(name)
     return value.decode("latin-1").strip() or None if value else None
-
-
-def retry_after(response: Response, now: dt.datetime) -> int | None:
-    """Return the seconds that Retry-After asks to wait, at most a day (RFC 9110 section 10.2.3).
-
-    None when it is absent, malformed, or over.
-    """
-    value = header(response, "Retry-After") or ""
-    if value.isascii() and value.isdigit():
-        seconds = int(value[:10])
-    else:
-        try:
-            seconds = int((http_date(value) - now).total_seconds())
-        except ValueError:
-            return None
-    return min(seconds, LONGEST_WAIT) if seconds > 0 else None
 
 
 def charset(response: Response) -> str | None:

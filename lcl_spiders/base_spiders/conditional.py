@@ -3,41 +3,17 @@
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
 from typing import TYPE_CHECKING
 
-from lcl_spiders.base_spiders.validators import entity_tag, http_date, is_conclusive, lastmod_period
-from lcl_spiders.extraction import EXTRACTION_VERSION
+from lcl_spiders.validators import entity_tag, http_date, is_conclusive, lastmod_period
 from pipelines.trust import Signal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from db.pages import KnownPage
+    from db.pages import Check, KnownPage
 
 CLOCKS = dt.timedelta(minutes=1)  # by how much a site's clock and ours may differ
-
-
-def share_of(url: str) -> float:
-    """Return a number from 0 to 1 that is always the same for a URL and spread evenly over many."""
-    return int.from_bytes(hashlib.blake2b(url.encode(), digest_size=6).digest(), "big") / 2**48
-
-
-def audit_offset(url: str, every: int) -> int:
-    """Return at which count of checks a page begins, so that the pages of a site are not audited all at once."""
-    return int(share_of(url) * every)
-
-
-def is_audit_due(known: KnownPage, *, every: int, max_staleness: dt.timedelta, now: dt.datetime) -> bool:
-    """Return whether a page must be downloaded whatever its signals say: every so many checks, or so much time.
-
-    Also when it was never downloaded by this version of the extraction. The time is spread by URL as well.
-    """
-    check = known.check
-    if check is None or check.fetched_at is None or check.reader != EXTRACTION_VERSION:
-        return True
-    longest = max_staleness * (1 - share_of(known.url) / 2)
-    return check.checks_since_fetch + 1 >= every or now - check.fetched_at >= longest
 
 
 def conditional_headers(known: KnownPage, believes: Callable[[Signal], bool]) -> dict[str, bytes]:
@@ -55,12 +31,11 @@ def deciding_signal(headers: Mapping[str, bytes]) -> Signal:
     return Signal.ETAG if "If-None-Match" in headers else Signal.LAST_MODIFIED
 
 
-def is_unmoved(known: KnownPage, lastmod: str | None) -> bool:
+def is_unmoved(check: Check | None, lastmod: str | None) -> bool:
     """Return whether a sitemap says that a page is as it was at its last download.
 
     The lastmod is the one of then, and ended before it: a date alone may cover a change in the evening of that day.
     """
-    check = known.check
     if lastmod is None or check is None or check.fetched_at is None or check.sitemap_lastmod != lastmod:
         return False
     try:
@@ -77,7 +52,7 @@ def claims_of(known: KnownPage, etag: str | None, last_modified: str | None, las
         claims.add(Signal.ETAG)
     if last_modified is not None and last_modified == known.last_modified:
         claims.add(Signal.LAST_MODIFIED)
-    if is_unmoved(known, lastmod):
+    if is_unmoved(known.check, lastmod):
         claims.add(Signal.SITEMAP_LASTMOD)
     return frozenset(claims)
 

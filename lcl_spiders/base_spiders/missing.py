@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import secrets
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin
@@ -16,9 +18,26 @@ from db.urls import canonical_url
 from lcl_spiders.base_spiders.answers import charset
 from lcl_spiders.base_spiders.not_found import NotFoundTemplate, Text
 from lcl_spiders.extraction import ExtractionError
+from pipelines.similarity import resemblance, shingles
 
 if TYPE_CHECKING:
     from lcl_spiders.base_spiders.source import SourceSpider
+
+ALIKE = 0.8
+_NAMES_ITSELF = re.compile(r"\b404\b|not[\s_-]?found", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a site answers for paths that cannot exist.
+
+    `template`: a text of its own; `target`: where it redirects them, if that is a page that says so; `wall`: shingles
+    of the text that it answers everywhere, its start page included, which said something else before.
+    """
+
+    template: NotFoundTemplate | None = None
+    target: str | None = None
+    wall: frozenset[int] | None = None
 
 
 class MissingPages:
@@ -30,52 +49,66 @@ class MissingPages:
 
     def __init__(self, spider: SourceSpider) -> None:
         self._spider = spider
-        self._learnt: asyncio.Task[tuple[NotFoundTemplate | None, str | None]] | None = None
+        self._learnt: asyncio.Task[Answer] | None = None
 
     async def is_not_found(self, page: Text) -> bool:
         """Return whether a page that was answered with 200 is the site's not-found template.
 
         Not one whose stored text is that already: the site answers unknown paths with a page of its own.
         """
-        template, _ = await self._learn()
+        template = (await self._learn()).template
         if template is None or not template.matches(page):
             return False
-        run = self._spider.run
-        stored = await run.runtime.use_connection(
-            lambda connection: pages.contents(connection, run.source.id, [page.url])
-        )
-        return page.url not in stored or not template.matches(Text(page.url, *stored[page.url]))
+        stored = await self._stored(page.url)
+        return stored is None or not template.matches(stored)
 
     async def is_where_missing_pages_lead(self, url: str) -> bool:
         """Return whether the site redirects requests for pages that do not exist to this URL."""
-        _, target = await self._learn()
+        target = (await self._learn()).target
         return target is not None and target == url
 
-    async def _learn(self) -> tuple[NotFoundTemplate | None, str | None]:
+    async def is_wall(self, page: Text) -> bool:
+        """Return whether a page says what the site says everywhere, for the time being."""
+        wall = (await self._learn()).wall
+        return wall is not None and resemblance(_shingles(page), wall) >= ALIKE
+
+    async def _learn(self) -> Answer:
         if self._learnt is None:
             self._learnt = asyncio.get_running_loop().create_task(self._probe())
         return await asyncio.shield(self._learnt)
 
-    async def _probe(self) -> tuple[NotFoundTemplate | None, str | None]:
+    async def _probe(self) -> Answer:
         start = self._spider.start_url
         token = secrets.token_hex
         texts, targets = [], set()
         for path in (f"/{token(12)}", f"/{token(6)}/{token(8)}.html"):
             answer = await self._read(urljoin(start, path))
             if answer is None:
-                return None, None
+                return Answer()
             texts.append(answer[0])
             targets.add(answer[1])
-        target = targets.pop() if len(targets) == 1 else None
         real = await self._read(start)
         if real is None:
-            return None, None
-        if target is not None and target != real[0].url:
-            self._spider.logger.info("missing pages are redirected to %s", target)
+            return Answer()
         template = NotFoundTemplate.learn(texts, [real[0]])
+        target = targets.pop() if len(targets) == 1 else None
+        # A log-in is where missing pages lead, too, on a day on which all pages lead there.
+        if real[1] is not None or template is None or target is None or not _names_itself(texts[0], target):
+            target = None
         if template is not None:
             self._spider.logger.info("missing pages are answered with 200; they are known by their text")
-        return template, target
+        return Answer(template, target, await self._wall(texts[0], real[0]))
+
+    async def _wall(self, probe: Text, real: Text) -> frozenset[int] | None:
+        stored = await self._stored(self._spider.start_url)
+        now = _shingles(real)
+        is_everywhere = resemblance(_shingles(probe), now) >= ALIKE
+        return now if is_everywhere and stored is not None and resemblance(_shingles(stored), now) < ALIKE else None
+
+    async def _stored(self, url: str) -> Text | None:
+        run = self._spider.run
+        stored = await run.runtime.use_connection(lambda connection: pages.contents(connection, run.source.id, [url]))
+        return Text(url, *stored[url]) if url in stored else None
 
     async def _read(self, url: str) -> tuple[Text, str | None] | None:
         """Return what a URL answers and where it was redirected to; None for anything but a page and a 200."""
@@ -91,3 +124,11 @@ class MissingPages:
             self._spider.logger.info("a probe for missing pages got no answer: %s", type(error).__name__)
             return None
         return Text(url, page.title, page.content), target
+
+
+def _shingles(page: Text) -> frozenset[int]:
+    return shingles(f"{page.title or ''}\n{page.content}")
+
+
+def _names_itself(page: Text, url: str) -> bool:
+    return _NAMES_ITSELF.search(f"{url} {page.title or ''} {page.content[:2_000]}") is not None

@@ -11,7 +11,6 @@ from scrapy import Request
 from db.page_writes import Fetch
 from lcl_spiders.base_spiders.answers import charset, header, is_same_page, robots_directives
 from lcl_spiders.base_spiders.conditional import (
-    audit_offset,
     claims_of,
     conditional_headers,
     deciding_signal,
@@ -28,6 +27,7 @@ from lcl_spiders.extraction import (
     body_hash,
 )
 from lcl_spiders.items import Outcome, PageItem
+from pipelines.schedule import audit_offset, patience
 
 if TYPE_CHECKING:
     from scrapy.http import HtmlResponse, Response
@@ -116,6 +116,7 @@ class PageReader:
                 reader=EXTRACTION_VERSION,
                 lastmod=lastmod,
                 audit_offset=audit_offset(url, self._run.config.trust_audit_every) if begins else 0,
+                patience=patience(url, self._run.max_staleness),
             ),
         )
 
@@ -142,9 +143,7 @@ class PageReader:
         try:
             page = await self._spider.pool.extract(response.body, item.url, charset(response))
         except ExtractionCrashed as error:
-            if (
-                not self._spider.crawler.crawling
-            ):  # the shutdown took the workers with it, which says nothing of the page
+            if not self._spider.crawler.crawling:  # the shutdown took the workers with it: that says nothing
                 return False
             item.outcome, item.reason, item.message = Outcome.FAILED, error.kind, str(error)
         except ExtractionError as error:
@@ -166,7 +165,8 @@ class PageReader:
             self._run.count("canonicals/malformed")
         if canonical is None or canonical == item.url:
             return True
-        if not is_same_page(item.url, canonical):
+        # A page that is known under its URL stays there until the other has been seen.
+        if item.known is not None or not is_same_page(item.url, canonical):
             if self._spider.frontier.is_in_scope(canonical):
                 item.canonical = canonical
             else:

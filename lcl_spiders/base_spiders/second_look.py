@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from db import pages
 from db.pages import Savings
 from lcl_spiders.base_spiders.stored import as_item
+from lcl_spiders.items import Outcome, PageItem
 from pipelines.trust import Signal
 
 if TYPE_CHECKING:
@@ -17,29 +18,55 @@ if TYPE_CHECKING:
 
     from db.pages import KnownPage
     from lcl_spiders.base_spiders.source import SourceSpider
-    from lcl_spiders.items import PageItem
     from pipelines.run import Run
 
 BATCH = 500
+HEIRS = 100
 
 
 async def second_look(spider: SourceSpider) -> AsyncIterator[Request | PageItem]:
-    """Yield pages that were taken on a liar's word, then those that name another page as canonical, then heirs."""
+    """Yield what can only be judged now: pages taken on a liar's word, walled ones, those that name others, heirs."""
     await spider.pending.settled()
     async for request in _taken_on_a_lie(spider):
         yield request
     await spider.pending.settled()
-    # Those that name a page which waits itself come last, so that it has been judged before them.
-    waiting = {item.url for item in spider.parked}
-    for item in sorted(spider.parked, key=lambda item: item.canonical in waiting):
-        if item.canonical in waiting:
-            await spider.pending.settled()
+    async for item in _walled(spider):
         yield item
-    spider.parked.clear()
-    await spider.pending.settled()
-    async for item in _heirs(spider.run):
+    async for item in _parked(spider):
+        yield item
+    async for item in _heirs(spider):
         yield item
     await spider.pending.settled()
+
+
+async def _walled(spider: SourceSpider) -> AsyncIterator[PageItem]:
+    """Yield known pages that all say one and the same thing now, as does what the site answers for any path.
+
+    If that is most of what answered, it says nothing of the pages: a maintenance page, a consent wall, a log-in.
+    """
+    items, spider.walled = spider.walled, []
+    there = sum(spider.run.counter(f"pages/{kind}") for kind in ("changed", "unchanged", "not_modified", "duplicate"))
+    is_wall = len(items) > 1 and len(items) > there
+    if is_wall:
+        spider.run.start_failure = f"it answers {len(items)} pages, and paths that do not exist, with the same text"
+    for item in items:
+        if is_wall:
+            item.outcome, item.reason = Outcome.UNKNOWN, "same_text"
+            item.message = "answers the text that the site answers everywhere; its old version stays"
+        yield item
+    await spider.pending.settled()
+
+
+async def _parked(spider: SourceSpider) -> AsyncIterator[PageItem]:
+    """Yield pages that name another as canonical, each after the page that it names."""
+    items, spider.parked = spider.parked, []
+    while items:
+        waiting = {item.url for item in items}
+        ready = [item for item in items if item.canonical not in waiting] or items
+        for item in ready:
+            yield item
+        await spider.pending.settled()
+        items = [item for item in items if item not in ready] if ready is not items else []
 
 
 async def _taken_on_a_lie(spider: SourceSpider) -> AsyncIterator[Request]:
@@ -54,7 +81,7 @@ async def _taken_on_a_lie(spider: SourceSpider) -> AsyncIterator[Request]:
             was_taken = known.last_seen_at >= run.started_at
             if request := spider.ask_for(known.url, known=known, again=was_taken):
                 if was_taken:
-                    _take_back(run, known)
+                    take_back(run, known)
                 run.count("pages/asked_again")
                 yield request
         if len(batch) < BATCH:
@@ -63,7 +90,7 @@ async def _taken_on_a_lie(spider: SourceSpider) -> AsyncIterator[Request]:
         await spider.pending.fallen_to(0)
 
 
-def _take_back(run: Run, known: KnownPage) -> None:
+def take_back(run: Run, known: KnownPage) -> None:
     """Uncount a page that was counted as unchanged on a signal's word."""
     check = known.check
     if check is None or check.signal is None:
@@ -74,18 +101,27 @@ def _take_back(run: Run, known: KnownPage) -> None:
     run.save("lastmod" if by_sitemap else "not_modified", -Savings.of([known]), requests=-1 if by_sitemap else 0)
 
 
-async def _heirs(run: Run) -> AsyncIterator[PageItem]:
+async def _heirs(spider: SourceSpider) -> AsyncIterator[PageItem]:
     """Yield duplicates whose original is gone or says something else now: their own text may be the only one left."""
-    if not run.known_pages:
-        return
-    found = await run.runtime.use_connection(
-        lambda connection: pages.heirs(
-            connection, run.source.id, changed_since=run.started_at, gone=list(run.departures)
+    run = spider.run
+    after = ""
+    while run.known_pages:
+        found = await run.runtime.use_connection(
+            partial(
+                pages.heirs,
+                source_id=run.source.id,
+                changed_since=run.started_at,
+                gone=list(run.departures),
+                after=after,
+                limit=HEIRS,
+            )
         )
-    )
-    for page, original in found:
-        if page.known.url in run.departures:
-            continue
-        item = as_item(page)
-        item.canonical = original
-        yield item
+        for page, original in found:
+            if page.known.url not in run.departures:
+                item = as_item(page)
+                item.canonical = original
+                yield item
+        if len(found) < HEIRS:
+            return
+        after = found[-1][0].known.url
+        await spider.pending.settled()

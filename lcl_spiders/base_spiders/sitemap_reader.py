@@ -11,34 +11,37 @@ from scrapy import Request
 from db import pages
 from lcl_spiders.base_spiders import sitemaps
 from lcl_spiders.base_spiders.conditional import is_unmoved
-from lcl_spiders.base_spiders.validators import lastmod_period
 from lcl_spiders.items import ListedPages
+from lcl_spiders.validators import lastmod_period
 from pipelines.trust import Signal
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
-    from db.pages import KnownPage, ListedPage
+    from db.pages import Standing
     from lcl_spiders.base_spiders.sitemaps import Entry
     from lcl_spiders.base_spiders.source import SourceSpider
 
 MAX_SITEMAPS = 500
 MAX_DEPTH = 5
-BATCH = 5_000
+BATCH = 2_000
 
 
 class SitemapReader:
     """Reads every sitemap of a site, once at the beginning of a run.
 
-    After `read`: `new` are URLs that the index does not have, `changed` known pages that are asked for before their
-    time because a believed sitemap says that they changed, `skipped` the ids of those that it says did not.
+    After `read`: `new` are URLs that the index does not have (as many as a run may ask for), `changed` those of known
+    pages that a believed sitemap says have changed since, `doubted` those of pages that were vouched for by one sitemap
+    and not by another, `skipped` the ids of the pages that need not be asked for.
     """
 
     def __init__(self, spider: SourceSpider) -> None:
         self._spider = spider
-        self.new: list[str] = []
-        self.changed: list[KnownPage] = []
+        self.new: dict[str, None] = {}
+        self.changed: list[str] = []
+        self.doubted: list[str] = []
         self.skipped: list[int] = []
+        self._vouched_for: dict[str, str | None] = {}
 
     async def read(self, robots_txt: bytes) -> AsyncIterator[ListedPages]:
         """Read the sitemaps that a robots.txt names, and yield the pages that one vouches for."""
@@ -79,32 +82,34 @@ class SitemapReader:
         run.count("sitemaps/read")
         return found
 
-    async def _sort(self, entries: Sequence[Entry]) -> list[KnownPage]:
+    async def _sort(self, entries: Sequence[Entry]) -> list[Standing]:
         """Take in a batch of entries, and return the known pages that need not be asked for."""
         spider, run = self._spider, self._spider.run
         lastmods = {entry.url: self._lastmod(entry) for entry in entries if spider.frontier.is_in_scope(entry.url)}
-        known: list[ListedPage] = []
+        known: dict[str, Standing] = {}
         if run.known_pages:
             known = await run.runtime.use_connection(
-                lambda connection: pages.listed(connection, run.source.id, list(lastmods), run.due)
+                lambda connection: pages.standing(connection, run.source.id, list(lastmods), run.due)
             )
         vouched_for = []
-        for page in known:
-            url = page.known.url
-            lastmod = lastmods.pop(url)
-            if self._is_vouched_for(page, lastmod):
-                if spider.frontier.meet(url):
-                    vouched_for.append(page.known)
-                    self.skipped.append(page.known.id)
+        for url, lastmod in lastmods.items():
+            page = known.get(url)
+            if page is None and len(self.new) >= spider.config.max_pages:
                 continue
             if lastmod is not None:
                 spider.reader.remember_lastmod(url, lastmod)
-            if self._is_called(page, lastmod):
-                self.changed.append(page.known)
-        for url, lastmod in lastmods.items():
-            if lastmod is not None:
-                spider.reader.remember_lastmod(url, lastmod)
-        self.new += spider.frontier.unmet(lastmods)
+            if page is None:
+                self.new[url] = None
+            elif url in self._vouched_for:
+                if self._vouched_for[url] != lastmod:
+                    self.doubted.append(url)
+            elif self._is_vouched_for(page, lastmod):
+                spider.frontier.meet(url)
+                self._vouched_for[url] = lastmod
+                self.skipped.append(page.id)
+                vouched_for.append(page)
+            elif self._is_called(page, lastmod):
+                self.changed.append(url)
         return vouched_for
 
     def _lastmod(self, entry: Entry) -> str | None:
@@ -117,19 +122,19 @@ class SitemapReader:
             return None
         return entry.lastmod
 
-    def _is_vouched_for(self, page: ListedPage, lastmod: str | None) -> bool:
+    def _is_vouched_for(self, page: Standing, lastmod: str | None) -> bool:
         arguments = self._spider.run.arguments
         return (
             self._is_believed
             and page.is_due
             and not (page.has_failed or arguments.force_rescrape or arguments.reembed)
-            and is_unmoved(page.known, lastmod)
-            and not self._spider.is_audit_due(page.known)
+            and is_unmoved(page.check, lastmod)
+            and not self._spider.is_audit_due(page)
         )
 
-    def _is_called(self, page: ListedPage, lastmod: str | None) -> bool:
+    def _is_called(self, page: Standing, lastmod: str | None) -> bool:
         """Return whether a page is asked for before its next check: a believed sitemap has another date for it."""
-        check = page.known.check
+        check = page.check
         return (
             self._is_believed
             and not page.is_due

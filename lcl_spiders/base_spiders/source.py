@@ -14,18 +14,23 @@ from scrapy.http import HtmlResponse
 from db import pages
 from db.errors import DatabaseProblem, one_line
 from db.urls import canonical_url, domain_of
-from lcl_spiders.base_spiders.answers import header, kind_of, retry_after, robots_directives, was_moved_for_good
-from lcl_spiders.base_spiders.conditional import conditional_headers, deciding_signal, is_audit_due
+from lcl_spiders.base_spiders.answers import GONE, header, kind_of, outcome, robots_directives
+from lcl_spiders.base_spiders.conditional import conditional_headers, deciding_signal
 from lcl_spiders.base_spiders.frontier import MAX_URL, Frontier
+from lcl_spiders.base_spiders.not_found import Text
 from lcl_spiders.base_spiders.pending import Pending
 from lcl_spiders.base_spiders.reader import PageReader
+from lcl_spiders.base_spiders.redirects import left_behind
 from lcl_spiders.base_spiders.second_look import second_look
 from lcl_spiders.downloadermiddlewares.typed import RobotsForbidden
+from lcl_spiders.extraction import EXTRACTION_VERSION
 from lcl_spiders.extraction.config import ExtractionConfig
 from lcl_spiders.extraction.pool import ExtractionPool, leased_pool
 from lcl_spiders.items import ListedPages, Outcome, PageItem
 from lcl_spiders.source_config import SourceConfig
+from lcl_spiders.validators import retry_after
 from pipelines.run import Run
+from pipelines.schedule import is_audit_due
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Sequence
@@ -34,12 +39,11 @@ if TYPE_CHECKING:
     from scrapy.http import Response
     from twisted.python.failure import Failure
 
-    from db.pages import KnownPage
+    from db.pages import KnownPage, Standing
 
 PAGE = "page"
 MAX_PARKED = 16_000_000  # characters of text that wait for the pages which they name as canonical
-PRESENT = (HTTPStatus.OK, HTTPStatus.NOT_MODIFIED)
-GONE = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
+THERE = (HTTPStatus.OK, HTTPStatus.NOT_MODIFIED)
 
 
 class SourceSpider(Spider):
@@ -62,12 +66,13 @@ class SourceSpider(Spider):
     pending: Pending
     reader: PageReader
     parked: list[PageItem]
+    walled: list[PageItem]
 
     def __init__(self, name: str | None = None, **arguments: Any) -> None:
         # The arguments are kept apart, for the run extension to parse, and never become attributes.
         super().__init__(name)
         self.run_arguments = arguments
-        self.parked = []
+        self.parked, self.walled = [], []
         self._parked_size = 0
         self._known_urls: set[str] = set()
         self._leases = AsyncExitStack()
@@ -158,10 +163,17 @@ class SourceSpider(Spider):
             return {}
         return conditional_headers(known, run.trust.believes)
 
-    def is_audit_due(self, known: KnownPage) -> bool:
+    def is_audit_due(self, known: KnownPage | Standing) -> bool:
         """Return whether a page must be downloaded in this run whatever its signals say."""
-        every, staleness = self.run.config.trust_audit_every, self.run.max_staleness
-        return is_audit_due(known, every=every, max_staleness=staleness, now=self.run.started_at)
+        run = self.run
+        return is_audit_due(
+            known.url,
+            known.check,
+            reader=EXTRACTION_VERSION,
+            every=run.config.trust_audit_every,
+            max_staleness=run.max_staleness,
+            now=run.started_at,
+        )
 
     async def follow(self, links: Iterable[str], depth: int) -> list[Request]:
         """Return requests for those of the links that are in scope, unmet, not too deep and not in the index.
@@ -199,12 +211,12 @@ class SourceSpider(Spider):
 
     async def _answer(self, response: Response) -> AsyncIterator[PageItem | Request]:
         asked: str = response.meta["url"]
-        if response.status not in PRESENT and response.meta["is_start"]:
+        if response.status not in THERE and response.meta["is_start"]:
             self.run.start_failure = f"{response.url} answered {response.status}"
         try:
             url = self._answered_url(response)
-            if url != asked and (left := await self._left_behind(response, asked)) is not None:
-                yield left
+            if url != asked and response.meta["is_expected"]:
+                yield await left_behind(self, response, asked)
             if url is not None:
                 async for result in self._read(response, url):
                     yield result
@@ -223,6 +235,7 @@ class SourceSpider(Spider):
         try:
             url = canonical_url(response.url)
         except ValueError:
+            self.run.count("redirects/malformed")
             return None
         if url == asked:
             return asked
@@ -235,35 +248,6 @@ class SourceSpider(Spider):
             self.run.count("requests/url_too_long")
             return None
         return url if self.frontier.meet(url) else None
-
-    async def _left_behind(self, response: Response, asked: str) -> PageItem | None:
-        """Return the outcome of a URL that redirected: gone where it moved for good, or leads to no page (C4)."""
-        if not response.meta["is_expected"]:
-            return None
-        target = response.url
-        inside = target.startswith((f"http://{self.domain}/", f"https://{self.domain}/"))
-        if response.status in GONE:
-            return outcome(asked, Outcome.GONE, f"http_{response.status}", response.status)
-        if was_moved_for_good(response) and await self._is_there(response, inside=inside):
-            item = outcome(asked, Outcome.GONE, "redirect" if inside else "redirect_offsite", None)
-            item.target = target
-            return item
-        if (
-            inside
-            and response.status == HTTPStatus.OK
-            and await self.reader.missing.is_where_missing_pages_lead(target)
-        ):
-            return outcome(asked, Outcome.GONE, "soft_404", response.status)
-        return outcome(asked, Outcome.UNKNOWN, "redirected", response.status, f"redirects to {target}")
-
-    async def _is_there(self, response: Response, *, inside: bool) -> bool:
-        """Return whether the target of a redirect answered in this run or is indexed."""
-        if response.status == HTTPStatus.OK:
-            return True
-        try:
-            return inside and await self.run.known(canonical_url(response.url)) is not None
-        except ValueError:
-            return False
 
     async def _read(self, response: Response, url: str) -> AsyncIterator[PageItem | Request]:
         status, meta = response.status, response.meta
@@ -278,7 +262,7 @@ class SourceSpider(Spider):
             yield item
         elif status != HTTPStatus.OK:
             item = outcome(url, Outcome.UNKNOWN, f"http_{status}", status, f"answered {status}")
-            item.retry_after = retry_after(response, dt.datetime.now(dt.UTC))
+            item.retry_after = retry_after(header(response, "Retry-After") or "", dt.datetime.now(dt.UTC))
             yield item
         elif not isinstance(response, HtmlResponse):
             self.run.count("pages/other_type")
@@ -298,15 +282,24 @@ class SourceSpider(Spider):
         links = [*item.outlinks, item.canonical] if item.canonical is not None else item.outlinks
         for request in await self.follow(links, response.meta["page_depth"] + 1):
             yield request
-        if item.canonical is None or item.outcome is not Outcome.PRESENT or not self._park(item):
-            yield item
+        if item.outcome is Outcome.PRESENT and await self._is_kept_back(item):
+            return
+        yield item
 
-    def _park(self, item: PageItem) -> bool:
-        """Keep a page back until the one that it names as canonical has been answered, if there is room."""
-        if self._parked_size + len(item.content) > MAX_PARKED:
+    async def _is_kept_back(self, item: PageItem) -> bool:
+        """Keep a page for the second look that can only be judged when the others have been; False when it cannot be.
+
+        There is no room for more than `MAX_PARKED` characters of text.
+        """
+        kept = None
+        if item.known is not None and await self.reader.missing.is_wall(Text(item.url, item.title, item.content)):
+            kept = self.walled
+        elif item.canonical is not None:
+            kept = self.parked
+        if kept is None or self._parked_size + len(item.content) > MAX_PARKED:
             return False
         self._parked_size += len(item.content)
-        self.parked.append(item)
+        kept.append(item)
         return True
 
     def page_failed(self, failure: Failure) -> list[PageItem | Request]:
@@ -339,8 +332,3 @@ class SourceSpider(Spider):
 
     async def _give_back(self) -> None:
         await self._leases.aclose()
-
-
-def outcome(url: str, how: Outcome, reason: str, status: int | None, message: str | None = None) -> PageItem:
-    """Return the item of a page that was not read."""
-    return PageItem(url=url, outcome=how, reason=reason, http_status=status, message=message)

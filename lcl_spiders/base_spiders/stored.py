@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from functools import partial
 from typing import TYPE_CHECKING
-
-from scrapy import signals
 
 from db import pages
 from lcl_spiders.items import Outcome, PageItem
@@ -14,53 +11,36 @@ from lcl_spiders.items import Outcome, PageItem
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from scrapy.crawler import Crawler
-
     from db.pages import StoredPage
-    from pipelines.run import Run
+    from lcl_spiders.base_spiders.source import SourceSpider
 
 BATCH = 100
 
 
-async def stored_pages(run: Run, crawler: Crawler) -> AsyncIterator[PageItem]:
+async def stored_pages(spider: SourceSpider) -> AsyncIterator[PageItem]:
     """Yield every page that this run does not ask for, a batch whenever the one before has been dealt with.
 
     Scrapy takes items from a spider's start as fast as they come; a provider does not.
     """
-    settled = _Settled(crawler)
-    last: StoredPage | None = None
+    run = spider.run
+    after = ""
     while True:
-        after = last.known.url if last is not None else ""
+        await spider.pending.settled()
         batch = await run.runtime.use_connection(
-            partial(pages.stored, source_id=run.source.id, due=run.due, after=after, limit=BATCH)
+            partial(
+                pages.stored,
+                source_id=run.source.id,
+                due=run.due,
+                started_at=run.started_at,
+                after=after,
+                limit=BATCH,
+            )
         )
         for page in batch:
             yield as_item(page)
         if len(batch) < BATCH:
             return
-        last = batch[-1]
-        await settled.wait_for(len(batch))
-
-
-class _Settled:
-    """Counts items that have left the pipelines, however they ended."""
-
-    def __init__(self, crawler: Crawler) -> None:
-        self._count = 0
-        self._changed = asyncio.Event()
-        for signal in (signals.item_scraped, signals.item_dropped, signals.item_error):
-            crawler.signals.connect(self._settle, signal=signal)
-
-    def _settle(self) -> None:
-        self._count += 1
-        self._changed.set()
-
-    async def wait_for(self, more: int) -> None:
-        """Return when this many items more than at the last call have been dealt with."""
-        while self._count < more:
-            self._changed.clear()
-            await self._changed.wait()
-        self._count -= more
+        after = batch[-1].known.url
 
 
 def as_item(page: StoredPage) -> PageItem:

@@ -10,15 +10,17 @@ from scrapy.exceptions import CannotResolveHostError, DownloadConnectionRefusedE
 
 from db import pages
 from db.pages import Savings
+from lcl_spiders.base_spiders.second_look import take_back
 from lcl_spiders.base_spiders.sitemap_reader import SitemapReader
 from lcl_spiders.base_spiders.source import SourceSpider
 from lcl_spiders.base_spiders.stored import stored_pages
 from lcl_spiders.downloadermiddlewares.typed import RobotsUnavailable, TypedRobotsTxtMiddleware
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Iterable, Sequence
 
-    from db.pages import KnownPage
+    from db.connection import Connection
+    from db.pages import KnownPage, Standing
     from lcl_spiders.items import ListedPages, PageItem
 
 BATCH = 500
@@ -55,10 +57,8 @@ class WebsiteSpider(SourceSpider):
                 yield listed
         async for request in self._first_pages(reader.new):
             yield request
-        for known in reader.changed:
-            if called := self.ask_for(known.url, known=known):
-                self._ask_before_its_time(known)
-                yield called
+        async for request in self._called(reader):
+            yield request
         if run.known_pages > fresh.pages + len(reader.skipped):
             async for request in self._known_pages():
                 yield request
@@ -79,29 +79,51 @@ class WebsiteSpider(SourceSpider):
             self.run.stop(reason, f"{error}. Nothing was asked for, and nothing is deleted (RFC 9309).")
             return None
 
-    async def _first_pages(self, new: Sequence[str]) -> AsyncIterator[Request]:
+    async def _first_pages(self, new: Iterable[str]) -> AsyncIterator[Request]:
         """Yield the start URL unless it was checked lately, failed pages whose time has come, and new pages."""
         run = self.run
         failed = await run.runtime.use_connection(lambda connection: pages.due_failures(connection, run.source.id))
-        known = await run.runtime.use_connection(
-            lambda connection: pages.listed(connection, run.source.id, [self.start_url, *failed], run.due)
-        )
-        standing = {page.known.url: page for page in known}
+        first = [self.start_url, *failed]
+        standing, known = await run.runtime.use_connection(lambda connection: self._known_among(connection, first))
         for url in self.frontier.unmet([self.start_url]):
-            start = standing.get(url)
-            if start is not None and not start.is_due:
+            if url in standing and not standing[url].is_due:
                 continue
-            if request := self.ask_for(url, known=start.known if start else None, is_start=True):
+            if request := self.ask_for(url, known=known.get(url), is_start=True):
                 yield request
         for url in self.frontier.unmet(failed):
-            page = standing.get(url)
-            if request := self.ask_for(url, known=page.known if page else None, is_due=True):
-                if page is not None and not page.is_due:
-                    self._ask_before_its_time(page.known)
+            if request := self.ask_for(url, known=known.get(url), is_due=True):
+                if url in standing and not standing[url].is_due:
+                    self._ask_before_its_time(known[url])
                 yield request
-        for url in new:
+        for url in self.frontier.unmet(new):
             if request := self.ask_for(url):
                 yield request
+
+    async def _known_among(
+        self, connection: Connection, urls: Sequence[str]
+    ) -> tuple[dict[str, Standing], dict[str, KnownPage]]:
+        source_id = self.run.source.id
+        standing = await pages.standing(connection, source_id, urls, self.run.due)
+        return standing, await pages.known_by_url(connection, source_id, urls)
+
+    async def _called(self, reader: SitemapReader) -> AsyncIterator[Request]:
+        """Yield requests for pages that sitemaps say have changed, and for those on which two of them disagree."""
+        run = self.run
+        if reader.doubted:
+            await self.pending.settled()  # their being vouched for is counted by then
+        for urls, is_again in ((reader.changed, False), (reader.doubted, True)):
+            for at in range(0, len(urls), BATCH):
+                known = await run.runtime.use_connection(
+                    partial(pages.known_by_url, source_id=run.source.id, urls=urls[at : at + BATCH])
+                )
+                for page in known.values():
+                    if request := self.ask_for(page.url, known=page, again=is_again):
+                        if is_again:
+                            take_back(run, page)
+                        else:
+                            self._ask_before_its_time(page)
+                        yield request
+                await self.pending.fallen_to(FEW)
 
     async def _known_pages(self) -> AsyncIterator[Request]:
         """Yield requests for due pages, a batch whenever few are left of the one before: memory does not grow.
@@ -136,7 +158,7 @@ class WebsiteSpider(SourceSpider):
         for request in await self.follow(await self._links_of_unread(skipped, has_fresh=has_fresh), depth=1):
             yield request
         if run.arguments.reembed:
-            async for item in stored_pages(run, self.crawler):
+            async for item in stored_pages(self):
                 yield item
 
     async def _links_of_unread(self, skipped: Sequence[int], *, has_fresh: bool) -> list[str]:

@@ -5,6 +5,8 @@ All of them raise a bare `IgnoreRequest` for robots.txt, redirects and decompres
 
 from __future__ import annotations
 
+import asyncio
+import datetime as dt
 import zlib
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -17,11 +19,15 @@ from scrapy.downloadermiddlewares.robotstxt import RobotsTxtMiddleware
 from scrapy.exceptions import IgnoreRequest
 from scrapy.utils.httpobj import urlparse_cached
 
+from lcl_spiders.validators import retry_after
+
 if TYPE_CHECKING:
     from scrapy.crawler import Crawler
     from scrapy.http import Response
 
 CONDITIONAL_HEADERS = ("If-None-Match", "If-Modified-Since")
+REDIRECTS = (301, 302, 303, 307, 308)
+PATIENCE = 5  # seconds
 UNREACHABLE = (HTTPStatus.TOO_MANY_REQUESTS,)  # says as little as a server error does
 
 
@@ -99,11 +105,16 @@ class TypedRedirectMiddleware(RedirectMiddleware):
     The page that a redirect leads to would answer 304 to what it never said.
     """
 
-    def process_response(self, *args: Any, **kwargs: Any) -> Request | Response:
+    def process_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Request | Response:
+        answer: Request | Response
         try:
-            answer = super().process_response(*args, **kwargs)
+            answer = super().process_response(request, response, *args, **kwargs)
         except IgnoreRequest as error:
             raise TooManyRedirects(str(error)) from error
+        except ValueError:  # a Location that is no URL
+            answer = response
+        if answer is response and response.status in REDIRECTS and "dont_redirect" not in request.meta:
+            self.crawler.stats.inc_value("lcl/redirects/malformed")
         if isinstance(answer, Request):
             for name in CONDITIONAL_HEADERS:
                 answer.headers.pop(name, None)
@@ -111,12 +122,19 @@ class TypedRedirectMiddleware(RedirectMiddleware):
 
 
 class PatientRetryMiddleware(RetryMiddleware):
-    """Retries, except where a site says when to come again: that is the next run's business."""
+    """Retries, after the time that a site asks for where it is short; a longer one is the next run's business."""
 
-    def process_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Request | Response:
-        if "Retry-After" in response.headers:
+    async def process_response(  # type: ignore[override]  # Scrapy takes either
+        self, request: Request, response: Response, *args: Any, **kwargs: Any
+    ) -> Request | Response:
+        asked = response.headers.get("Retry-After") or b""
+        seconds = retry_after(asked.decode("latin-1"), dt.datetime.now(dt.UTC)) or 0
+        if seconds > PATIENCE:
             return response
-        return super().process_response(request, response, *args, **kwargs)
+        answer = super().process_response(request, response, *args, **kwargs)
+        if isinstance(answer, Request):
+            await asyncio.sleep(seconds)
+        return answer
 
 
 class TypedHttpCompressionMiddleware(HttpCompressionMiddleware):

@@ -32,6 +32,7 @@ from pipelines import runtime
 from pipelines.arguments import RunArguments
 from pipelines.chunker import Chunker
 from pipelines.config import Config
+from pipelines.outcome import Outcome
 from pipelines.providers import ProviderError, ProviderUnavailable, checked
 from pipelines.providers.base import PROBE
 from pipelines.run import Run
@@ -196,8 +197,13 @@ class RunExtension:
         self.run.is_complete = True
 
     def item_error(self, item: Any, failure: Failure) -> None:
-        """Remember a page that a pipeline could not take for a reason nobody foresaw: nothing is lost in silence."""
-        self._remember(ItemAdapter(item)["url"], failure.value)
+        """Remember a page that a pipeline could not take for a reason nobody foresaw: nothing is lost in silence.
+
+        Pages that a sitemap vouches for are no failed page: they stay due, for the next run.
+        """
+        page = ItemAdapter(item)
+        is_page = page["outcome"] != Outcome.LISTED
+        self._remember(page["url"] if is_page else "", failure.value)
 
     def spider_error(self, failure: Failure, response: Response | Failure | None) -> None:
         """Remember a page on which the spider itself failed."""

@@ -179,6 +179,65 @@ async def test_a_trailing_slash_that_serves_the_same_page_is_a_twin(site, databa
     assert len(await indexed(connection, site) & {"/harbour", "/harbour/"}) == 1
 
 
+@pytest.mark.parametrize("named", ["/harbour/", "/harbour/index.html"])
+async def test_a_known_page_that_names_another_spelling_of_itself_is_never_stale(site, database_url, connection, named):
+    succeeded(site, database_url)
+    for word in ("first", "second"):
+        text = html(
+            "Harbour", [f"The {word} edition.", *tale("harbour")], head=f'<link rel="canonical" href="{named}">'
+        )
+        site["/harbour"] = site[named] = text
+        succeeded(site, database_url)
+        assert (
+            await value(connection, "SELECT count(*) FROM page_embeddings WHERE content LIKE %s", f"%{word} ed%") == 1
+        )
+        assert not await value(
+            connection,
+            "SELECT count(*) FROM scraped_pages WHERE content NOT LIKE %s AND url = %s",
+            f"%{word}%",
+            site.url("/harbour"),
+        )
+        assert len(await indexed(connection, site) & {"/harbour", named}) == 1
+        assert await pages.broken_pages(connection) == []
+
+
+async def test_a_print_version_is_not_lost_when_the_run_ends_between_the_change_and_the_second_look(
+    site, database_url, connection
+):
+    site["/pier"] = printed()
+    succeeded(site, database_url)
+    site["/harbour"] = html("Shipyard", tale("shipyard"))
+    # All that a run that dies there has left behind.
+    succeeded(site, database_url)
+    await connection.execute(
+        "UPDATE scraped_pages SET duplicate_of = (SELECT id FROM scraped_pages WHERE url = %s), chunk_hashes = '{}', "
+        "content_hash = '', body_hash = NULL, etag = NULL WHERE url = %s",
+        (site.url("/harbour"), site.url("/pier")),
+    )
+    await connection.execute(
+        "DELETE FROM page_embeddings WHERE page_id = (SELECT id FROM scraped_pages WHERE url = %s)",
+        (site.url("/pier"),),
+    )
+    await connection.execute("UPDATE page_checks SET next_check_at = '-infinity'")
+    succeeded(site, database_url)
+    assert "/pier" in await indexed(connection, site)
+    assert await pages.broken_pages(connection) == []
+
+
+async def test_texts_that_move_among_pages_are_each_indexed_once(site, database_url, connection):
+    for path in ("/harbour", "/library", "/market", "/pier"):
+        site[path] = html("Page", tale(path))
+    site["/pier"] = site["/library"]
+    succeeded(site, database_url)
+    moved = site["/library"]
+    site["/library"] = html("Page", tale("something new"))
+    site["/harbour"] = site["/market"] = moved
+    succeeded(site, database_url)
+    query = "SELECT count(*) FROM scraped_pages WHERE cardinality(chunk_hashes) > 0 GROUP BY content_hash"
+    assert {count for (count,) in await rows(connection, query)} == {1}
+    assert await pages.broken_pages(connection) == []
+
+
 async def test_an_empty_page_is_nobodys_twin(site, database_url, connection):
     for path in ("/pier", "/market"):
         site[path] = Page("<html><head><title>Shell</title></head><body></body></html>")

@@ -9,10 +9,10 @@ import pytest
 
 from db import pages, sources
 from lcl_spiders.local_site import LocalSite, Page
-from tests.support.crawl import crawl, last_job, paths, stats, statuses, succeeded
+from tests.support.crawl import crawl, last_job, paths, snapshot, stats, statuses, succeeded
 from tests.support.postgres import rows, value
 from tests.support.scrapy import run_scrapy
-from tests.support.site import html, prose, small_town
+from tests.support.site import html, prose, small_town, tale
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -90,14 +90,47 @@ async def test_a_not_found_template_is_not_indexed_by_a_first_crawl(site, databa
 
 async def test_a_site_under_maintenance_that_answers_200_everywhere_loses_nothing(site, database_url, connection):
     succeeded(site, database_url)
-    before = await rows(connection, "SELECT url, content FROM scraped_pages ORDER BY url")
+    before = await snapshot(connection)
+    maintenance = html("Maintenance", ["We are improving our site for you. Please come back tomorrow, we are sorry."])
     for path in small_town():
-        site[path] = TEMPLATE.replace("Not found", "Maintenance")
-    site.not_found = Page(TEMPLATE.replace("Not found", "Maintenance"))
-    crawl(site, database_url)
-    assert {url for url, _ in await rows(connection, "SELECT url, content FROM scraped_pages")} == {
-        url for url, _ in before
-    }
+        site[path] = maintenance
+    site.not_found = Page(maintenance)
+    assert crawl(site, database_url).code == 1
+    assert await snapshot(connection) == before
+    assert (await last_job(connection))["reason"] == "site_unreachable"
+    assert set(await rows(connection, "SELECT kind FROM failed_pages")) == {("same_text",)}
+
+
+async def test_a_site_that_serves_its_start_page_for_unknown_paths_may_change_it(site, database_url, connection):
+    site.not_found = Page(small_town()["/"])
+    succeeded(site, database_url)
+    redesigned = html("Our town", tale("town"), links=["/harbour", "/library", "/market"])
+    site["/"] = redesigned
+    site.not_found = Page(redesigned)
+    succeeded(site, database_url)
+    assert await value(connection, "SELECT title FROM scraped_pages WHERE url = %s", site.url("/")) == "Our town"
+    assert len(await paths(connection, site)) == 4
+
+
+@pytest.mark.parametrize("text", ["Log in to read on.", "We are improving our site for you, come back tomorrow."])
+async def test_a_day_on_which_everything_is_redirected_to_one_page_deletes_nothing(
+    site, database_url, connection, text
+):
+    succeeded(site, database_url)
+    for path in ("/library", "/market"):
+        site[path] = Page("", status=302, headers={"Location": "/wall"})
+    site["/wall"] = html("Welcome", [text])
+    site.not_found = Page("", status=302, headers={"Location": "/wall"})
+    succeeded(site, database_url)
+    assert set(small_town()) <= await paths(connection, site)
+
+
+async def test_a_temporary_redirect_to_another_site_that_answers_404_deletes_nothing(site, database_url, connection):
+    succeeded(site, database_url)
+    with LocalSite({}) as other:
+        site["/market"] = Page("", status=302, headers={"Location": other.url("/gone")})
+        succeeded(site, database_url)
+    assert "/market" in await paths(connection, site)
 
 
 async def test_a_page_that_leads_where_missing_pages_lead_is_gone(site, database_url, connection):
@@ -152,19 +185,20 @@ async def test_many_pages_that_move_to_one_are_a_loss_and_wait_for_an_operator(d
         succeeded(site, database_url)
         site["/login"] = html("Log in", prose("login"))
         for name in names:
-            site[name] = Page("", status=301, headers={"Location": "/login"})
+            site[name] = Page("", status=301, headers={"Location": f"/login?next={name}"})
         assert crawl(site, database_url).code == 1
         assert (await last_job(connection))["reason"] == "mass_delete_refused"
-        assert len(await paths(connection, site)) == 16
+        assert set(names) <= await paths(connection, site)
 
 
-@pytest.mark.parametrize("location", [None, "", "http://[", "javascript:alert(1)", "//"])
-async def test_a_malformed_redirect_deletes_nothing(site, database_url, connection, location):
+@pytest.mark.parametrize("location", [None, "", "http://["])
+async def test_a_malformed_redirect_is_counted_and_deletes_nothing(site, database_url, connection, location):
     succeeded(site, database_url)
     site["/market"] = Page("", status=301, headers={} if location is None else {"Location": location})
     succeeded(site, database_url, settings={"RETRY_TIMES": "0"})
     assert "/market" in await paths(connection, site)
-    assert await value(connection, "SELECT count(*) FROM failed_pages") == 1
+    assert await rows(connection, "SELECT kind FROM failed_pages") == [("http_301",)]
+    assert (await stats(connection))["redirects/malformed"] == 1
 
 
 async def test_a_failed_page_is_asked_for_first_by_the_next_run_though_it_is_not_due(site, database_url, connection):
@@ -180,7 +214,7 @@ async def test_a_failed_page_is_asked_for_first_by_the_next_run_though_it_is_not
     assert await rows(connection, "SELECT url FROM failed_pages") == []
 
 
-@pytest.mark.parametrize(("value", "minutes"), [("7200", 120), ("60", 15), ("soon", 15), ("-5", 15), ("9" * 30, 1440)])
+@pytest.mark.parametrize(("value", "minutes"), [("7200", 120), ("60", 15), ("9" * 30, 1440)])
 async def test_a_site_that_says_when_to_come_again_is_not_asked_before(site, database_url, connection, value, minutes):
     succeeded(site, database_url)
     site["/market"] = Page("", status=503, headers={"Retry-After": value})
@@ -189,6 +223,65 @@ async def test_a_site_that_says_when_to_come_again_is_not_asked_before(site, dat
     assert statuses(site)["/market"] == [503]
     ((waits,),) = await rows(connection, "SELECT next_retry_at - last_failed_at FROM failed_pages")
     assert waits == dt.timedelta(minutes=minutes)
+
+
+@pytest.mark.parametrize("value", ["1", "0", "soon", "-5"])
+async def test_a_site_that_asks_for_a_moment_is_asked_again_in_the_same_run(site, database_url, connection, value):
+    succeeded(site, database_url)
+    site["/market"] = Page("", status=503, headers={"Retry-After": value})
+    site.reset()
+    succeeded(site, database_url, settings={"RETRY_TIMES": "1"})
+    assert statuses(site)["/market"] == [503, 503]
+
+
+async def test_new_pages_do_not_outweigh_the_loss_of_the_known_ones(database_url, connection):
+    names = [f"/p{n}" for n in range(14)]
+    with LocalSite({name: html(name, prose(name, 2)) for name in names}) as site:
+        site["/"] = html("All", prose("all"), links=names)
+        succeeded(site, database_url)
+        new = [f"/new{n}" for n in range(30)]
+        for name in names:
+            del site[name]
+        for name in new:
+            site[name] = html(name, tale(name, 2))
+        site["/"] = html("All", prose("all"), links=new)
+        assert crawl(site, database_url).code == 1
+        assert set(names) <= await paths(connection, site)
+
+
+async def test_a_reembedding_is_no_loss_and_no_check(database_url, connection):
+    names = [f"/p{n}" for n in range(24)]
+    with LocalSite({name: html(name, tale(name, 2)) for name in names}) as site:
+        site["/"] = html("All", prose("all"), links=names)
+        succeeded(site, database_url)
+        query = "SELECT check_interval, checks_since_fetch, next_check_at FROM page_checks ORDER BY page_id"
+        checks = await rows(connection, query)
+        succeeded(site, database_url, "reembed=true", **DAILY)
+        assert await rows(connection, query) == checks
+        assert (await stats(connection))["pages/reembedded"] == 25
+        for name in names[:10]:
+            del site[name]
+        succeeded(site, database_url, "reembed=true")
+        found = await stats(connection)
+        assert (found["pages/reembedded"], found["pages/gone"]) == (15, 10)
+
+
+async def test_no_page_goes_longer_than_the_longest_staleness_without_a_download(site, database_url, connection):
+    options = {"env": {"LCL_RECRAWL_AFTER": "86400", "LCL_MAX_STALENESS": str(4 * 86_400)}}
+    for _ in range(8):
+        succeeded(site, database_url, "force_rescrape=true", **options)
+    query = "SELECT max(next_check_at - fetched_at), max(check_interval) FROM page_checks"
+    ((wait, interval),) = await rows(connection, query)
+    assert interval == dt.timedelta(days=4)
+    assert wait <= dt.timedelta(days=3.6)
+
+
+async def test_pages_that_were_checked_in_this_run_are_not_counted_as_checked_lately(site, database_url, connection):
+    succeeded(site, database_url, **DAILY)
+    await a_day_passes(connection)
+    succeeded(site, database_url, **DAILY)
+    found = await stats(connection)
+    assert (found["pages/skipped_recent"], found["pages/unchanged"]) == (0, 4)
 
 
 async def test_a_page_that_does_not_change_is_checked_less_and_less_often_and_one_that_does_more(

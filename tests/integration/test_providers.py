@@ -41,7 +41,6 @@ CONFIG = Config(
     trust_after=3,
     trust_audit_every=10,
     max_staleness=0,
-    price_per_million_tokens=None,
 )
 TEXTS = ["a short text", "Boats leave the harbour at nine.", "", "Žluťoučký kůň", "word " * 400, "a short text"]
 

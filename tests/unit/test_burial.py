@@ -25,4 +25,12 @@ def gone(count: int, reason: str = "http_404", targets: int = 0) -> list[Departu
     ],
 )
 def test_a_loss_of_more_than_half_and_at_least_ten_waits_for_an_operator(departures, total, present, suspect):
-    assert loss(departures, total=total, present=present).is_suspect is suspect
+    indexed = {departure.target: number for number, departure in enumerate(departures) if departure.target}
+    assert loss(departures, indexed, total=total, present=present).is_suspect is suspect
+
+
+def test_targets_that_hold_one_text_vouch_for_one_page():
+    departures = [Departure(f"/{n}", "redirect", None, f"/login?next={n}") for n in range(14)]
+    indexed = {f"/login?next={n}": 1 for n in range(14)}
+    assert loss(departures, indexed, total=15, present=1).is_suspect
+    assert loss(departures, {}, total=15, present=1).is_suspect

@@ -7,15 +7,14 @@ import pytest
 
 from db.pages import Check, KnownPage
 from lcl_spiders.base_spiders.conditional import (
-    audit_offset,
     claims_of,
     conditional_headers,
     deciding_signal,
-    is_audit_due,
     is_unmoved,
     usable_last_modified,
 )
 from lcl_spiders.extraction import EXTRACTION_VERSION
+from pipelines.schedule import audit_offset, is_audit_due, patience
 from pipelines.trust import Signal
 
 NOW = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
@@ -36,7 +35,7 @@ def known(
 
 
 def is_due(page: KnownPage, every: int = 10, staleness: dt.timedelta = 14 * DAY) -> bool:
-    return is_audit_due(page, every=every, max_staleness=staleness, now=NOW)
+    return is_audit_due(page.url, page.check, reader=EXTRACTION_VERSION, every=every, max_staleness=staleness, now=NOW)
 
 
 def test_the_offsets_of_a_site_are_spread_over_the_audit_interval():
@@ -56,11 +55,17 @@ def test_every_check_is_an_audit_where_the_interval_is_one():
 
 def test_a_page_is_downloaded_within_the_longest_staleness_and_not_all_on_one_day():
     urls = [f"https://example.org/{n}" for n in range(200)]
-    for days, share in ((6.9, 0), (14.1, 1)):
+    for days, share in ((6.9, 0), (12.7, 1)):
         due = [is_due(known(fetched_at=NOW - days * DAY, url=url)) for url in urls]
         assert sum(due) / len(due) == share
     due = [is_due(known(fetched_at=NOW - 10 * DAY, url=url)) for url in urls]
     assert 0.2 < sum(due) / len(due) < 0.8
+
+
+def test_the_next_check_never_comes_later_than_the_next_download():
+    waits = [patience(f"https://example.org/{n}", 14 * DAY) for n in range(500)]
+    assert min(waits) >= 7 * DAY
+    assert max(waits) <= 13 * DAY  # the run of the day after is still in time
 
 
 def test_a_page_that_another_extraction_read_or_that_was_never_downloaded_is_downloaded():
@@ -94,7 +99,7 @@ def test_only_validators_that_are_believed_are_sent_and_the_etag_decides():
     ],
 )
 def test_a_lastmod_vouches_for_a_page_only_if_its_period_ended_before_the_download(then, now, unmoved):
-    assert is_unmoved(known(lastmod=then), now) is unmoved
+    assert is_unmoved(known(lastmod=then).check, now) is unmoved
 
 
 def test_a_signal_that_keeps_its_value_claims_that_the_page_did_not_change():

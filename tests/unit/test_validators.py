@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from lcl_spiders.base_spiders.validators import (
+from lcl_spiders.validators import (
     MAX_ENTITY_TAG,
     _full_year,
     entity_tag,

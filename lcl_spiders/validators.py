@@ -10,6 +10,7 @@ import re
 from datetime import UTC, datetime, timedelta
 
 MAX_ENTITY_TAG = 1_000
+LONGEST_WAIT = 86_400
 _ENTITY_TAG = re.compile(r'(?:W/)?"[\x21\x23-\x7E\x80-\xFF]*"')
 
 _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
@@ -78,6 +79,22 @@ def is_conclusive(last_modified: datetime, date: datetime) -> bool:
     that second; and a server that renews Last-Modified at every fetch never gets here.
     """
     return date - last_modified >= timedelta(seconds=1)
+
+
+def retry_after(value: str, now: datetime) -> int | None:
+    """Return the seconds that a Retry-After asks to wait, at most a day (RFC 9110 section 10.2.3).
+
+    None when it is empty, malformed, or over.
+    """
+    value = value.strip(" \t")
+    if value.isascii() and value.isdigit():
+        seconds = int(value[:10])
+    else:
+        try:
+            seconds = int((http_date(value) - now).total_seconds())
+        except ValueError:
+            return None
+    return min(seconds, LONGEST_WAIT) if seconds > 0 else None
 
 
 def lastmod_period(text: str) -> tuple[datetime, datetime]:
