@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from db.connection import Connection
 
     Embedding = npt.NDArray[np.float32]
+    Place = tuple[dt.datetime | None, str]
 
 _SQL = load("pages")
+FIRST: Place = (None, "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +78,14 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """Which pages a run asks for: seen at or before `seen_before`, with their next check by `due_by` (None: any)."""
+    """Which pages a run asks for: seen at or before `seen_before`, with their next check by `due_by` (None: all pages).
+
+    `longest`: no page waits longer for its next check, whatever was scheduled.
+    """
 
     seen_before: dt.datetime
     due_by: dt.datetime | None
+    longest: dt.timedelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,21 +142,14 @@ async def known_by_url(connection: Connection, source_id: UUID, urls: Sequence[s
 
 
 async def due(
-    connection: Connection, source_id: UUID, *, due: Due, after: KnownPage | None, limit: int = 500
-) -> list[KnownPage]:
-    """Return the next pages that are due, oldest check first.
-
-    `after` is the last page of the batch before, as it was then; None for the first batch.
-    """
-    values = {
-        "source_id": source_id,
-        **asdict(due),
-        "after_seen": after and after.last_seen_at,
-        "after_url": after.url if after else "",
-        "limit": limit,
-    }
-    cursor = await connection.execute(_SQL["due"], values, binary=True)
-    return [_known(row) for row in await cursor.fetchall()]
+    connection: Connection, source_id: UUID, *, due: Due, after: Place = FIRST, limit: int = 500
+) -> tuple[list[KnownPage], Place]:
+    """Return the next pages that are due, oldest attempt first, and the place from which to go on."""
+    tried, url = after
+    values = {"source_id": source_id, **asdict(due), "after_tried": tried, "after_url": url, "limit": limit}
+    rows = await (await connection.execute(_SQL["due"], values, binary=True)).fetchall()
+    found = [_known(row[:-1]) for row in rows]
+    return found, (rows[-1][-1], found[-1].url) if rows else after
 
 
 async def distrusted(connection: Connection, source_id: UUID, *, after: str, limit: int) -> list[KnownPage]:
@@ -223,6 +222,11 @@ def _stored(row: tuple[Any, ...]) -> StoredPage:
 async def count_known(connection: Connection, source_id: UUID) -> int:
     """Return how many pages of a source are in the index."""
     return await _count(connection, _SQL["count_known"], source_id=source_id)
+
+
+async def count_stale(connection: Connection, source_id: UUID, *, seen_before: dt.datetime) -> int:
+    """Return how many pages were last seen before a time."""
+    return await _count(connection, _SQL["count_stale"], source_id=source_id, seen_before=seen_before)
 
 
 async def count_unasked(

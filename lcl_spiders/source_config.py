@@ -31,6 +31,9 @@ def _pattern(value: str) -> str:
 Pattern = Annotated[str, AfterValidator(_pattern)]
 
 
+MAX_INTERVAL = 10**9  # seconds, some thirty years
+
+
 class SourceConfig(BaseModel):
     """What an operator may set for a source with `scrapy sources add --set name=value`."""
 
@@ -42,10 +45,16 @@ class SourceConfig(BaseModel):
     max_pages: int = Field(default=10_000, ge=1, description="page requests in one run")
     max_depth: int = Field(default=30, ge=1, description="links from the start URL")
     min_check_interval: int | None = Field(
-        default=None, ge=0, description="seconds in which a checked page is not asked for (default LCL_RECRAWL_AFTER)"
+        default=None,
+        ge=0,
+        le=MAX_INTERVAL,
+        description="seconds in which a checked page is not asked for (default LCL_RECRAWL_AFTER)",
     )
     max_check_interval: int = Field(
-        default=7 * 86_400, ge=0, description="seconds after which a page that never changes is checked all the same"
+        default=7 * 86_400,
+        ge=0,
+        le=MAX_INTERVAL,
+        description="seconds after which a page that never changes is checked all the same",
     )
     delay: float | None = Field(default=None, ge=0, le=300, description="seconds between two requests")
     concurrency: int | None = Field(default=None, ge=1, le=64, description="requests to the site at a time")

@@ -77,6 +77,7 @@ class Run:
         self.stop_reason: str | None = None
         self.stop_message: str | None = None
         self.start_failure: str | None = None
+        self.start_reason = "site_unreachable"
         self.is_complete = False
         self.departures: dict[str, Departure] = {}
         self.check_bounds = bounds(config.recrawl_after, LONGEST_INTERVAL, config.max_staleness)
@@ -106,10 +107,10 @@ class Run:
     @property
     def due(self) -> Due:
         """Which known pages this run asks for (A15)."""
-        shortest, _ = self.check_bounds
+        shortest, longest = self.check_bounds
         if self.arguments.force_rescrape or not shortest:
-            return Due(self.started_at, None)
-        return Due(self.started_at - shortest * SLACK, self.started_at)
+            return Due(self.started_at, None, longest)
+        return Due(self.started_at - shortest * SLACK, self.started_at, longest)
 
     @property
     def is_limited(self) -> bool:

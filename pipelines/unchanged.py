@@ -40,6 +40,8 @@ class UnchangedPipeline:
         outcome = Outcome(page["outcome"])
         if outcome is Outcome.UNCHANGED:
             self._compare(page, is_same=True)
+        elif outcome is Outcome.GONE:
+            self._note(page, is_same=False)
         if outcome not in (Outcome.PRESENT, Outcome.DUPLICATE):
             return item
         page["content_hash"] = content_hash(page["title"], page["content"])
@@ -67,8 +69,11 @@ class UnchangedPipeline:
         # Another version of the extraction may read another text out of the same page: nobody's lie.
         if not claims or fetch is None or known.check is None or known.check.reader != fetch.reader:
             return
+        self._note(page, is_same=is_same)
+
+    def _note(self, page: ItemAdapter, *, is_same: bool) -> None:
         run = self._run
-        for signal in run.trust.compare(claims, page["url"], is_same=is_same):
+        for signal in run.trust.compare(page.get("claims") or (), page["url"], is_same=is_same):
             run.count("signals/revoked")
             logger.warning(
                 "%s: its %s says that %s did not change, and it did: it is believed no more, and what it spared is "

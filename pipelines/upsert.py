@@ -71,6 +71,8 @@ class UpsertPipeline:
         if outcome is Outcome.GONE:
             departure = Departure(page["url"], page["reason"], page["http_status"], page.get("target"))
             self._run.departures[page["url"]] = departure
+            if self._run.trust.unrecorded_lies():  # by a page that was called unchanged
+                await self._submit(())
             return item
         if outcome is Outcome.UNCHANGED and page.get("seen_at") is not None:
             return item
@@ -104,7 +106,7 @@ class UpsertPipeline:
             if run.departures:
                 await self._bury()
             await self._writer.record_agreement()
-            run.count("pages/unasked", await run.runtime.use_connection(self._unasked))
+            await run.runtime.use_connection(self._count_left)
         except FenceLost as error:
             run.stop("lock_lost", str(error))
         except DatabaseProblem as error:
@@ -154,11 +156,16 @@ class UpsertPipeline:
         run.count("pages/gone", await self._writer.bury(gone, urls))
         run.count("pages/absent", len(urls) - len(gone))
 
-    async def _unasked(self, connection: Connection) -> int:
+    async def _count_left(self, connection: Connection) -> None:
+        """Count due pages that this run did not come to, and pages that nobody has seen for too long."""
         run = self._run
-        return await pages.count_unasked(
+        unasked = await pages.count_unasked(
             connection, run.source.id, due=run.due, started_at=run.started_at, gone=list(run.departures)
         )
+        longest = max(run.max_staleness, run.check_bounds[1])
+        stale = await pages.count_stale(connection, run.source.id, seen_before=run.started_at - longest)
+        run.count("pages/unasked", unasked)
+        run.count("pages/stale", stale)
 
     async def _indexed(self, connection: Connection) -> tuple[set[str], dict[str, int]]:
         """Return which of the departures are indexed, and the ids of the pages that hold the text of their targets."""

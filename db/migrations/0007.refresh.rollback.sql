@@ -1,4 +1,4 @@
-DROP FUNCTION is_page_due(timestamptz, timestamptz, timestamptz, timestamptz);
+DROP FUNCTION is_page_due(timestamptz, timestamptz, timestamptz, timestamptz, interval);
 DROP FUNCTION next_check_interval(interval, boolean, interval, interval);
 DROP INDEX scraped_pages_content_idx;
 ALTER TABLE source_signals

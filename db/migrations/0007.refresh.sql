@@ -32,15 +32,18 @@ AS $$
     END;
 $$;
 
--- Whether a run asks for a page: not when it was seen after `seen_before`, nor when its next check comes after `due_by`
--- (NULL: whenever it comes). A next check at -infinity is due whatever else holds: what it was judged by has lied.
+-- Whether a run asks for a page: not when it was seen after `seen_before`, nor when its next check, which is never later
+-- than `longest` after it was seen, comes after `due_by` (NULL: a run that asks for all). A next check at -infinity is due
+-- whatever else holds: what it was judged by has lied. So is a page seen in the future, by a clock that was wrong.
 CREATE FUNCTION is_page_due(
-    last_seen_at timestamptz, next_check_at timestamptz, seen_before timestamptz, due_by timestamptz
+    last_seen_at timestamptz, next_check_at timestamptz, seen_before timestamptz, due_by timestamptz, longest interval
 )
 RETURNS boolean
 LANGUAGE sql
-IMMUTABLE
+STABLE
 AS $$
     SELECT coalesce(next_check_at = '-infinity', false)
-        OR (last_seen_at <= seen_before AND coalesce(next_check_at <= due_by, true));
+        OR due_by IS NULL
+        OR last_seen_at > now()
+        OR (last_seen_at <= seen_before AND coalesce(least(next_check_at, last_seen_at + longest) <= due_by, true));
 $$;

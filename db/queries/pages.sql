@@ -14,13 +14,15 @@ WHERE p.source_id = %(source_id)b
 SELECT
     p.id, p.url, p.content_hash, p.body_hash, p.etag, p.last_modified, p.outlinks, p.last_seen_at, p.duplicate_of,
     c.page_id IS NOT NULL, c.checks_since_fetch, c.signal, c.fetched_at, c.sitemap_lastmod, c.reader, c.body_bytes,
-    c.chunks, c.tokens
+    c.chunks, c.tokens, greatest(p.last_seen_at, f.last_failed_at)
 FROM scraped_pages AS p
 LEFT JOIN page_checks AS c ON c.page_id = p.id
+LEFT JOIN failed_pages AS f ON f.source_id = p.source_id AND f.url = p.url
 WHERE p.source_id = %(source_id)s
-  AND is_page_due(p.last_seen_at, c.next_check_at, %(seen_before)s, %(due_by)s)
-  AND (p.last_seen_at, p.url) > (coalesce(%(after_seen)s, '-infinity'::timestamptz), %(after_url)s)
-ORDER BY p.last_seen_at, p.url
+  AND is_page_due(p.last_seen_at, c.next_check_at, %(seen_before)s, %(due_by)s, %(longest)s)
+  AND (greatest(p.last_seen_at, f.last_failed_at), p.url)
+    > (coalesce(%(after_tried)s, '-infinity'::timestamptz), %(after_url)s)
+ORDER BY greatest(p.last_seen_at, f.last_failed_at), p.url
 LIMIT %(limit)s
 
 -- distrusted --
@@ -38,8 +40,8 @@ LIMIT %(limit)s
 
 -- standing --
 SELECT
-    p.id, p.url, is_page_due(p.last_seen_at, c.next_check_at, %(seen_before)s, %(due_by)s),
-    p.last_seen_at <= %(seen_before)s,
+    p.id, p.url, is_page_due(p.last_seen_at, c.next_check_at, %(seen_before)s, %(due_by)s, %(longest)s),
+    p.last_seen_at <= %(seen_before)s OR %(due_by)s::timestamptz IS NULL,
     EXISTS (
         SELECT FROM failed_pages AS f WHERE f.source_id = %(source_id)s AND f.url = p.url
     ),
@@ -56,7 +58,7 @@ SELECT
 FROM scraped_pages AS p
 LEFT JOIN page_checks AS c ON c.page_id = p.id
 WHERE p.source_id = %(source_id)s
-  AND NOT is_page_due(p.last_seen_at, c.next_check_at, %(seen_before)s, %(due_by)s)
+  AND NOT is_page_due(p.last_seen_at, c.next_check_at, %(seen_before)s, %(due_by)s, %(longest)s)
 
 -- count_known --
 SELECT count(*)
@@ -81,7 +83,7 @@ FROM scraped_pages AS p
 LEFT JOIN page_checks AS c ON c.page_id = p.id
 CROSS JOIN LATERAL unnest(p.outlinks) AS link
 WHERE p.source_id = %(source_id)s
-  AND NOT is_page_due(p.last_seen_at, c.next_check_at, %(seen_before)s, %(due_by)s)
+  AND NOT is_page_due(p.last_seen_at, c.next_check_at, %(seen_before)s, %(due_by)s, %(longest)s)
   AND EXISTS (SELECT FROM unnest(%(prefixes)s::text[]) AS prefix WHERE starts_with(link, prefix))
   AND NOT EXISTS (
       SELECT FROM scraped_pages AS k WHERE k.source_id = %(source_id)s AND k.url = link
@@ -124,7 +126,7 @@ WHERE p.source_id = %(source_id)s
   AND p.url > %(after)s
   AND p.duplicate_of IS NULL
   AND p.last_seen_at < %(started_at)s
-  AND NOT is_page_due(p.last_seen_at, c.next_check_at, %(seen_before)s, %(due_by)s)
+  AND NOT is_page_due(p.last_seen_at, c.next_check_at, %(seen_before)s, %(due_by)s, %(longest)s)
 ORDER BY p.url
 LIMIT %(limit)s
 
@@ -150,13 +152,19 @@ WHERE p.source_id = %(source_id)s
 ORDER BY p.url
 LIMIT %(limit)s
 
+-- count_stale --
+SELECT count(*)
+FROM scraped_pages
+WHERE source_id = %(source_id)s
+  AND last_seen_at < %(seen_before)s
+
 -- count_unasked --
 SELECT count(*)
 FROM scraped_pages AS p
 LEFT JOIN page_checks AS c ON c.page_id = p.id
 WHERE p.source_id = %(source_id)s
   AND p.last_seen_at < %(started_at)s
-  AND is_page_due(p.last_seen_at, c.next_check_at, %(seen_before)s, %(due_by)s)
+  AND is_page_due(p.last_seen_at, c.next_check_at, %(seen_before)s, %(due_by)s, %(longest)s)
   AND NOT EXISTS (
       SELECT FROM failed_pages AS f
       WHERE f.source_id = %(source_id)s AND f.url = p.url AND f.last_failed_at >= %(started_at)s

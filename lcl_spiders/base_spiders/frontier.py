@@ -31,8 +31,14 @@ class Frontier:
         self._deny = [re.compile(pattern) for pattern in config.deny]
         self._max_depth = config.max_depth
         self._left = min(max_pages or config.max_pages, config.max_pages)
+        self._is_cut_short = False
         self._met: set[str] = set()
         self._waiting: deque[tuple[str, int]] = deque(maxlen=self._left)
+
+    @property
+    def room(self) -> int:
+        """How many more URLs may be given out."""
+        return max(0, self._left)
 
     @property
     def is_exhausted(self) -> bool:
@@ -41,7 +47,7 @@ class Frontier:
 
     def has_waiting(self) -> bool:
         """Return whether there are pages that the limit left out."""
-        return any(url not in self._met for url, _ in self._waiting)
+        return self._is_cut_short or any(url not in self._met for url, _ in self._waiting)
 
     def is_in_scope(self, url: str) -> bool:
         """Return whether a URL belongs to the source: its domain, its allow and deny patterns, no media file."""
@@ -80,6 +86,7 @@ class Frontier:
     def take_again(self) -> bool:
         """Return whether a page that was met already may be asked for once more: the limit has room."""
         if self.is_exhausted:
+            self._is_cut_short = True
             return False
         self._left -= 1
         return True

@@ -8,7 +8,7 @@ import secrets
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
 from scrapy import Request
 from scrapy.http import HtmlResponse
@@ -18,12 +18,11 @@ from db.urls import canonical_url
 from lcl_spiders.base_spiders.answers import charset
 from lcl_spiders.base_spiders.not_found import NotFoundTemplate, Text
 from lcl_spiders.extraction import ExtractionError
-from pipelines.similarity import resemblance, shingles
 
 if TYPE_CHECKING:
     from lcl_spiders.base_spiders.source import SourceSpider
 
-ALIKE = 0.8
+FOLDERS = 5
 _NAMES_ITSELF = re.compile(r"\b404\b|not[\s_-]?found", re.IGNORECASE)
 
 
@@ -31,57 +30,56 @@ _NAMES_ITSELF = re.compile(r"\b404\b|not[\s_-]?found", re.IGNORECASE)
 class Answer:
     """What a site answers for paths that cannot exist.
 
-    `template`: a text of its own; `target`: where it redirects them, if that is a page that says so; `wall`: shingles
-    of the text that it answers everywhere, its start page included, which said something else before.
+    `template`: a text of its own; `target`: where it redirects them, if that is a page that says so.
     """
 
     template: NotFoundTemplate | None = None
     target: str | None = None
-    wall: frozenset[int] | None = None
 
 
 class MissingPages:
-    """Probes a site once in a run, when the first page needs it: one request where it answers 404 as it should.
+    """Probes a site when the first page needs it: one request where it answers 404 as it should.
 
-    A site that answers 200 is probed again with a path of another shape, and its start page is read: what that has in
-    common with the probes is no evidence.
+    Once at its root, and once in each of its first few folders from which a page comes, because parts of a site may be
+    served by different programs. One that answers 200 is probed again with a path of another shape, and the start page
+    is read: what that has in common with the probes is no evidence.
     """
 
     def __init__(self, spider: SourceSpider) -> None:
         self._spider = spider
-        self._learnt: asyncio.Task[Answer] | None = None
+        self._learnt: dict[str, asyncio.Task[Answer]] = {}
 
     async def is_not_found(self, page: Text) -> bool:
         """Return whether a page that was answered with 200 is the site's not-found template.
 
         Not one whose stored text is that already: the site answers unknown paths with a page of its own.
         """
-        template = (await self._learn()).template
-        if template is None or not template.matches(page):
-            return False
-        stored = await self._stored(page.url)
-        return stored is None or not template.matches(stored)
+        root, folder = "/", f"/{urlsplit(page.url).path.lstrip('/').partition('/')[0]}/"
+        has_folder = "/" in urlsplit(page.url).path.lstrip("/")
+        for base in (root, folder) if has_folder else (root,):
+            template = (await self._learn(base)).template
+            if template is not None and template.matches(page):
+                stored = await self._stored(page.url)
+                return stored is None or not template.matches(stored)
+        return False
 
     async def is_where_missing_pages_lead(self, url: str) -> bool:
         """Return whether the site redirects requests for pages that do not exist to this URL."""
-        target = (await self._learn()).target
+        target = (await self._learn("/")).target
         return target is not None and target == url
 
-    async def is_wall(self, page: Text) -> bool:
-        """Return whether a page says what the site says everywhere, for the time being."""
-        wall = (await self._learn()).wall
-        return wall is not None and resemblance(_shingles(page), wall) >= ALIKE
+    async def _learn(self, base: str) -> Answer:
+        if base not in self._learnt:
+            if len(self._learnt) > FOLDERS:
+                return Answer()
+            self._learnt[base] = asyncio.get_running_loop().create_task(self._probe(base))
+        return await asyncio.shield(self._learnt[base])
 
-    async def _learn(self) -> Answer:
-        if self._learnt is None:
-            self._learnt = asyncio.get_running_loop().create_task(self._probe())
-        return await asyncio.shield(self._learnt)
-
-    async def _probe(self) -> Answer:
+    async def _probe(self, base: str) -> Answer:
         start = self._spider.start_url
         token = secrets.token_hex
         texts, targets = [], set()
-        for path in (f"/{token(12)}", f"/{token(6)}/{token(8)}.html"):
+        for path in (f"{base}{token(12)}", f"{base}{token(6)}/{token(8)}.html"):
             answer = await self._read(urljoin(start, path))
             if answer is None:
                 return Answer()
@@ -96,14 +94,8 @@ class MissingPages:
         if real[1] is not None or template is None or target is None or not _names_itself(texts[0], target):
             target = None
         if template is not None:
-            self._spider.logger.info("missing pages are answered with 200; they are known by their text")
-        return Answer(template, target, await self._wall(texts[0], real[0]))
-
-    async def _wall(self, probe: Text, real: Text) -> frozenset[int] | None:
-        stored = await self._stored(self._spider.start_url)
-        now = _shingles(real)
-        is_everywhere = resemblance(_shingles(probe), now) >= ALIKE
-        return now if is_everywhere and stored is not None and resemblance(_shingles(stored), now) < ALIKE else None
+            self._spider.logger.info("missing pages below %s are answered with 200; they are known by their text", base)
+        return Answer(template, target)
 
     async def _stored(self, url: str) -> Text | None:
         run = self._spider.run
@@ -113,7 +105,7 @@ class MissingPages:
     async def _read(self, url: str) -> tuple[Text, str | None] | None:
         """Return what a URL answers and where it was redirected to; None for anything but a page and a 200."""
         try:
-            response = await self._spider.download(Request(url, meta={"dont_retry": True}))
+            response = await self._spider.download(Request(url))
             if response.status != HTTPStatus.OK or not isinstance(response, HtmlResponse):
                 return None
             page = await self._spider.pool.extract(response.body, response.url, charset(response))
@@ -124,10 +116,6 @@ class MissingPages:
             self._spider.logger.info("a probe for missing pages got no answer: %s", type(error).__name__)
             return None
         return Text(url, page.title, page.content), target
-
-
-def _shingles(page: Text) -> frozenset[int]:
-    return shingles(f"{page.title or ''}\n{page.content}")
 
 
 def _names_itself(page: Text, url: str) -> bool:

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 
 from scrapy import Request
 
+from db import pages
 from db.page_writes import Fetch
 from lcl_spiders.base_spiders.answers import charset, header, is_same_page, robots_directives
 from lcl_spiders.base_spiders.conditional import (
     claims_of,
     conditional_headers,
     deciding_signal,
+    is_unmoved,
     usable_etag,
     usable_last_modified,
 )
@@ -28,6 +30,9 @@ from lcl_spiders.extraction import (
 )
 from lcl_spiders.items import Outcome, PageItem
 from pipelines.schedule import audit_offset, patience
+from pipelines.similarity import containment, shingles
+from pipelines.trust import Signal
+from pipelines.unchanged import content_hash
 
 if TYPE_CHECKING:
     from scrapy.http import HtmlResponse, Response
@@ -35,8 +40,8 @@ if TYPE_CHECKING:
     from db.pages import KnownPage
     from lcl_spiders.base_spiders.source import SourceSpider
     from pipelines.run import Run
-    from pipelines.trust import Signal
 
+LEFT = 0.2  # of a page's old text, below which it is rather another page
 LIES_LOOKED_FOR = 3  # changed pages of a run for which the site is asked whether it would have said so
 
 
@@ -74,6 +79,19 @@ class PageReader:
             signal=response.meta["signal"],
         )
 
+    def is_called_changed(self, known: KnownPage) -> bool:
+        """Return whether a believed sitemap says that a page changed since its download: then it is read, not asked."""
+        lastmod = self._lastmods.get(known.url)
+        stored = known.check and known.check.sitemap_lastmod
+        differs = lastmod is not None and stored is not None and lastmod != stored
+        return differs and self._run.trust.believes(Signal.SITEMAP_LASTMOD)
+
+    def claims_over_nothing(self, known: KnownPage | None) -> frozenset[Signal]:
+        """Return the signal that calls a page unchanged which is not there any more."""
+        if known is None or not is_unmoved(known.check, self._lastmods.get(known.url)):
+            return frozenset()
+        return frozenset({Signal.SITEMAP_LASTMOD})
+
     async def read(self, response: HtmlResponse, url: str) -> PageItem | None:
         """Return the item of a page that was downloaded, its text read unless its body is known.
 
@@ -94,6 +112,17 @@ class PageReader:
         if known is not None and not is_same:
             item.claims = frozenset(item.claims) | await self._false_claims(response, known)
         return item if await self._extract(item, response, directives) else None
+
+    async def is_replaced(self, item: PageItem, known: KnownPage) -> bool:
+        """Return whether hardly anything of a page's stored text is left."""
+        if known.content_hash == content_hash(item.title, item.content):
+            return False
+        run = self._run
+        stored = await run.runtime.use_connection(
+            lambda connection: pages.contents(connection, run.source.id, [known.url])
+        )
+        old = shingles(stored[known.url][1]) if known.url in stored else frozenset()
+        return bool(old) and containment(old, shingles(item.content)) < LEFT
 
     def _downloaded(self, response: HtmlResponse, url: str, known: KnownPage | None) -> PageItem:
         """Return the item of a page that was downloaded, before its text is read."""

@@ -9,10 +9,11 @@ from db import pages
 from db.pages import Savings
 from lcl_spiders.base_spiders.stored import as_item
 from lcl_spiders.items import Outcome, PageItem
+from pipelines.similarity import resemblance, shingles
 from pipelines.trust import Signal
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
     from scrapy import Request
 
@@ -22,15 +23,18 @@ if TYPE_CHECKING:
 
 BATCH = 500
 HEIRS = 100
+PIVOTS = 10
+ANSWERED = ("changed", "unchanged", "not_modified", "duplicate", "skipped_lastmod")
+ALIKE = 0.8
 
 
 async def second_look(spider: SourceSpider) -> AsyncIterator[Request | PageItem]:
-    """Yield what can only be judged now: pages taken on a liar's word, walled ones, those that name others, heirs."""
+    """Yield what can only be judged now: pages taken on a liar's word, replaced ones, those that name others, heirs."""
     await spider.pending.settled()
     async for request in _taken_on_a_lie(spider):
         yield request
     await spider.pending.settled()
-    async for item in _walled(spider):
+    async for item in _replaced(spider):
         yield item
     async for item in _parked(spider):
         yield item
@@ -39,22 +43,36 @@ async def second_look(spider: SourceSpider) -> AsyncIterator[Request | PageItem]
     await spider.pending.settled()
 
 
-async def _walled(spider: SourceSpider) -> AsyncIterator[PageItem]:
-    """Yield known pages that all say one and the same thing now, as does what the site answers for any path.
-
-    If that is most of what answered, it says nothing of the pages: a maintenance page, a consent wall, a log-in.
-    """
-    items, spider.walled = spider.walled, []
-    there = sum(spider.run.counter(f"pages/{kind}") for kind in ("changed", "unchanged", "not_modified", "duplicate"))
-    is_wall = len(items) > 1 and len(items) > there
-    if is_wall:
-        spider.run.start_failure = f"it answers {len(items)} pages, and paths that do not exist, with the same text"
-    for item in items:
-        if is_wall:
+async def _replaced(spider: SourceSpider) -> AsyncIterator[PageItem]:
+    """Yield known pages of whose text hardly anything is left; unknown are those that most of the site says now."""
+    items, spider.replaced = spider.replaced, []
+    run = spider.run
+    there = sum(run.counter(f"pages/{kind}") for kind in ANSWERED)
+    wall = alike_pages([f"{item.title or ''}\n{item.content}" for item in items], of=len(items) + there)
+    if run.arguments.allow_mass_delete:
+        wall = set()
+    if any(items[number].url == spider.start_url for number in wall):
+        run.start_failure = f"it answers the same text as {len(wall) - 1} other pages"
+    for number, item in enumerate(items):
+        if number in wall:
             item.outcome, item.reason = Outcome.UNKNOWN, "same_text"
-            item.message = "answers the text that the site answers everywhere; its old version stays"
+            item.message = f"answers the same text as {len(wall) - 1} others and stays as it was; see allow_mass_delete"
         yield item
     await spider.pending.settled()
+
+
+def alike_pages(texts: Sequence[str], of: int) -> set[int]:
+    """Return the positions of texts that are one and the same, if these are more than half of the `of` pages there are.
+
+    A maintenance page, a consent wall, a log-in with status 200: it says nothing of the pages. Only the first few are
+    compared with all others: one of them says what more than half of them say.
+    """
+    hashed = [shingles(text) for text in texts]
+    for pivot in hashed[:PIVOTS]:
+        alike = {number for number, each in enumerate(hashed) if resemblance(pivot, each) >= ALIKE}
+        if len(alike) > 1 and len(alike) > of / 2:
+            return alike
+    return set()
 
 
 async def _parked(spider: SourceSpider) -> AsyncIterator[PageItem]:
@@ -79,9 +97,11 @@ async def _taken_on_a_lie(spider: SourceSpider) -> AsyncIterator[Request]:
         )
         for known in batch:
             was_taken = known.last_seen_at >= run.started_at
-            if request := spider.ask_for(known.url, known=known, again=was_taken):
-                if was_taken:
-                    take_back(run, known)
+            request = spider.ask_for(known.url, known=known, again=was_taken)
+            if was_taken:
+                take_back(run, known)
+                run.count("pages/unasked", request is None)
+            if request is not None:
                 run.count("pages/asked_again")
                 yield request
         if len(batch) < BATCH:

@@ -17,7 +17,6 @@ from db.urls import canonical_url, domain_of
 from lcl_spiders.base_spiders.answers import GONE, header, kind_of, outcome, robots_directives
 from lcl_spiders.base_spiders.conditional import conditional_headers, deciding_signal
 from lcl_spiders.base_spiders.frontier import MAX_URL, Frontier
-from lcl_spiders.base_spiders.not_found import Text
 from lcl_spiders.base_spiders.pending import Pending
 from lcl_spiders.base_spiders.reader import PageReader
 from lcl_spiders.base_spiders.redirects import left_behind
@@ -66,13 +65,13 @@ class SourceSpider(Spider):
     pending: Pending
     reader: PageReader
     parked: list[PageItem]
-    walled: list[PageItem]
+    replaced: list[PageItem]
 
     def __init__(self, name: str | None = None, **arguments: Any) -> None:
         # The arguments are kept apart, for the run extension to parse, and never become attributes.
         super().__init__(name)
         self.run_arguments = arguments
-        self.parked, self.walled = [], []
+        self.parked, self.replaced = [], []
         self._parked_size = 0
         self._known_urls: set[str] = set()
         self._leases = AsyncExitStack()
@@ -160,6 +159,8 @@ class SourceSpider(Spider):
         """Return the validators to send: none for a page whose download is due, or that is to be read anew."""
         run = self.run
         if known is None or run.arguments.force_rescrape or run.arguments.reembed or self.is_audit_due(known):
+            return {}
+        if self.reader.is_called_changed(known):
             return {}
         return conditional_headers(known, run.trust.believes)
 
@@ -252,7 +253,9 @@ class SourceSpider(Spider):
     async def _read(self, response: Response, url: str) -> AsyncIterator[PageItem | Request]:
         status, meta = response.status, response.meta
         if status in GONE:
-            yield outcome(url, Outcome.GONE, f"http_{status}", status)
+            item = outcome(url, Outcome.GONE, f"http_{status}", status)
+            item.claims = self.reader.claims_over_nothing(meta["known"])
+            yield item
         elif status == HTTPStatus.NOT_MODIFIED and meta["signal"] is not None and url == meta["known"].url:
             item = self.reader.not_modified(response, meta["known"])
             if "noindex" in robots_directives(response):
@@ -292,8 +295,8 @@ class SourceSpider(Spider):
         There is no room for more than `MAX_PARKED` characters of text.
         """
         kept = None
-        if item.known is not None and await self.reader.missing.is_wall(Text(item.url, item.title, item.content)):
-            kept = self.walled
+        if item.known is not None and await self.reader.is_replaced(item, item.known):
+            kept = self.replaced
         elif item.canonical is not None:
             kept = self.parked
         if kept is None or self._parked_size + len(item.content) > MAX_PARKED:
@@ -317,6 +320,8 @@ class SourceSpider(Spider):
         results: list[PageItem | Request] = []
         if isinstance(error, RobotsForbidden):
             self.run.count("requests/forbidden")
+            if request.meta["is_start"]:
+                self.run.start_reason = "robots_forbidden"
             if (waiting := self.frontier.give_back()) and (next_one := self.ask_for(waiting[0], depth=waiting[1])):
                 results.append(next_one)
             if not (request.meta["is_expected"] or request.meta["is_start"]):

@@ -82,7 +82,11 @@ class WebsiteSpider(SourceSpider):
     async def _first_pages(self, new: Iterable[str]) -> AsyncIterator[Request]:
         """Yield the start URL unless it was checked lately, failed pages whose time has come, and new pages."""
         run = self.run
-        failed = await run.runtime.use_connection(lambda connection: pages.due_failures(connection, run.source.id))
+        # Half of a limited run at most, lest pages that fail for ever leave nothing for the others.
+        most = min(BATCH, max(1, self.frontier.room // 2))
+        failed = await run.runtime.use_connection(
+            lambda connection: pages.due_failures(connection, run.source.id, limit=most)
+        )
         first = [self.start_url, *failed]
         standing, known = await run.runtime.use_connection(lambda connection: self._known_among(connection, first))
         for url in self.frontier.unmet([self.start_url]):
@@ -131,17 +135,16 @@ class WebsiteSpider(SourceSpider):
         Read by key, because a server-side cursor would hold a transaction open for the whole crawl.
         """
         run = self.run
-        last: KnownPage | None = None
+        place = pages.FIRST
         while not self.frontier.is_exhausted:
-            batch = await run.runtime.use_connection(
-                partial(pages.due, source_id=run.source.id, due=run.due, after=last, limit=BATCH)
+            batch, place = await run.runtime.use_connection(
+                partial(pages.due, source_id=run.source.id, due=run.due, after=place, limit=BATCH)
             )
             for known in batch:
                 if self.frontier.is_in_scope(known.url) and (request := self.ask_for(known.url, known=known)):
                     yield request
             if len(batch) < BATCH:
                 return
-            last = batch[-1]
             await self.pending.fallen_to(FEW)
 
     def _ask_before_its_time(self, known: KnownPage) -> None:

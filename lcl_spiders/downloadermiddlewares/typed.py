@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import logging
+import re
 import zlib
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urljoin
 
 from scrapy import Request
 from scrapy.downloadermiddlewares.httpcompression import HttpCompressionMiddleware
@@ -19,6 +22,8 @@ from scrapy.downloadermiddlewares.robotstxt import RobotsTxtMiddleware
 from scrapy.exceptions import IgnoreRequest
 from scrapy.utils.httpobj import urlparse_cached
 
+from db.errors import one_line
+from db.urls import canonical_url
 from lcl_spiders.validators import retry_after
 
 if TYPE_CHECKING:
@@ -26,9 +31,14 @@ if TYPE_CHECKING:
     from scrapy.http import Response
 
 CONDITIONAL_HEADERS = ("If-None-Match", "If-Modified-Since")
+_NO_HOST = re.compile(r"(?:[a-z][a-z0-9+.-]*:)?//(?:/|$)", re.IGNORECASE)
 REDIRECTS = (301, 302, 303, 307, 308)
 PATIENCE = 5  # seconds
 UNREACHABLE = (HTTPStatus.TOO_MANY_REQUESTS,)  # says as little as a server error does
+
+
+# What keeps a robots.txt from being read ends the run, with one line that says so; Scrapy adds a traceback.
+logging.getLogger("scrapy.downloadermiddlewares.robotstxt").addFilter(lambda record: record.levelno < logging.ERROR)
 
 
 class RobotsForbidden(IgnoreRequest):
@@ -93,7 +103,7 @@ class TypedRobotsTxtMiddleware(RobotsTxtMiddleware):
         if isinstance(exc, RobotsUnavailable):
             self._unavailable[netloc] = exc
         elif not isinstance(exc, TooManyRedirects):  # which counts as having none (section 2.3.1.2)
-            error = RobotsUnavailable(f"robots.txt of {netloc} gave no answer: {type(exc).__name__}: {exc}")
+            error = RobotsUnavailable(f"robots.txt of {netloc} gave no answer: {type(exc).__name__}: {one_line(exc)}")
             error.__cause__ = exc
             self._unavailable[netloc] = error
         super()._robots_error(exc, netloc)
@@ -106,15 +116,13 @@ class TypedRedirectMiddleware(RedirectMiddleware):
     """
 
     def process_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Request | Response:
-        answer: Request | Response
+        if response.status in REDIRECTS and not _is_url(response):
+            self.crawler.stats.inc_value("lcl/redirects/malformed")
+            return response
         try:
             answer = super().process_response(request, response, *args, **kwargs)
         except IgnoreRequest as error:
             raise TooManyRedirects(str(error)) from error
-        except ValueError:  # a Location that is no URL
-            answer = response
-        if answer is response and response.status in REDIRECTS and "dont_redirect" not in request.meta:
-            self.crawler.stats.inc_value("lcl/redirects/malformed")
         if isinstance(answer, Request):
             for name in CONDITIONAL_HEADERS:
                 answer.headers.pop(name, None)
@@ -151,6 +159,18 @@ class TypedHttpCompressionMiddleware(HttpCompressionMiddleware):
             msg = f"the gzip stream of {response.url} has no end"
             raise BodyCutShort(msg)
         return answer
+
+
+def _is_url(response: Response) -> bool:
+    """Return whether a redirect says where to: a URL with a host, or one relative to the page."""
+    location = (response.headers.get("Location") or b"").decode("utf-8", "replace").strip()
+    if not location or _NO_HOST.match(location):
+        return False
+    try:
+        canonical_url(urljoin(response.url, location))
+    except ValueError:
+        return False
+    return True
 
 
 def _is_whole_gzip(body: bytes) -> bool:

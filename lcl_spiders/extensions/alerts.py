@@ -48,4 +48,10 @@ def alerts(counters: Mapping[str, int], verdict: Verdict) -> list[Alert]:
             "see `scrapy sources show`"
         )
         raised.append(Alert(name="trust_revoked", message=message))
+    if stale := counters.get("pages/stale", 0):
+        message = (
+            f"{stale} pages have not been seen for longer than the longest staleness; their last good version stays. "
+            "`scrapy status` of the source lists those that fail"
+        )
+        raised.append(Alert(name="stale_pages", message=message))
     return raised

@@ -56,7 +56,7 @@ def judge(run: Run, closed_because: str) -> Verdict:
     unknown, failed = run.counter("pages/unknown"), run.counter("pages/failed")
     bad = unknown + failed
     if run.start_failure is not None:
-        return Verdict.failure("site_unreachable", f"the start URL could not be read: {run.start_failure}")
+        return Verdict.failure(run.start_reason, f"the start URL could not be read: {run.start_failure}")
     if not present and unknown and not failed:
         return Verdict.failure(
             "site_unreachable",

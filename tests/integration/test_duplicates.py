@@ -138,6 +138,7 @@ async def test_a_print_version_is_indexed_when_the_page_that_it_names_says_somet
     succeeded(site, database_url)
     assert {"/pier", "/harbour"} <= await indexed(connection, site)
     assert await pages.broken_pages(connection) == []
+    succeeded(site, database_url)
     before = await snapshot(connection)
     succeeded(site, database_url)
     assert await snapshot(connection) == before
@@ -183,20 +184,13 @@ async def test_a_trailing_slash_that_serves_the_same_page_is_a_twin(site, databa
 async def test_a_known_page_that_names_another_spelling_of_itself_is_never_stale(site, database_url, connection, named):
     succeeded(site, database_url)
     for word in ("first", "second"):
-        text = html(
-            "Harbour", [f"The {word} edition.", *tale("harbour")], head=f'<link rel="canonical" href="{named}">'
-        )
-        site["/harbour"] = site[named] = text
+        body = [f"The {word} edition.", *tale("harbour")]
+        site["/harbour"] = site[named] = html("Harbour", body, head=f'<link rel="canonical" href="{named}">')
         succeeded(site, database_url)
-        assert (
-            await value(connection, "SELECT count(*) FROM page_embeddings WHERE content LIKE %s", f"%{word} ed%") == 1
-        )
-        assert not await value(
-            connection,
-            "SELECT count(*) FROM scraped_pages WHERE content NOT LIKE %s AND url = %s",
-            f"%{word}%",
-            site.url("/harbour"),
-        )
+        query = "SELECT count(*) FROM page_embeddings WHERE content LIKE %s"
+        assert await value(connection, query, f"%{word} ed%") == 1
+        query = "SELECT count(*) FROM scraped_pages WHERE url = %s AND content NOT LIKE %s"
+        assert not await value(connection, query, site.url("/harbour"), f"%{word}%")
         assert len(await indexed(connection, site) & {"/harbour", named}) == 1
         assert await pages.broken_pages(connection) == []
 

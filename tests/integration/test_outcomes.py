@@ -88,17 +88,78 @@ async def test_a_not_found_template_is_not_indexed_by_a_first_crawl(site, databa
     assert await paths(connection, site) == {"/", "/harbour"}
 
 
-async def test_a_site_under_maintenance_that_answers_200_everywhere_loses_nothing(site, database_url, connection):
+@pytest.mark.parametrize("missing", [200, 404])
+async def test_a_site_under_maintenance_that_answers_200_everywhere_loses_nothing(
+    site, database_url, connection, missing
+):
     succeeded(site, database_url)
     before = await snapshot(connection)
     maintenance = html("Maintenance", ["We are improving our site for you. Please come back tomorrow, we are sorry."])
     for path in small_town():
         site[path] = maintenance
-    site.not_found = Page(maintenance)
+    site.not_found = Page(maintenance, status=missing)
     assert crawl(site, database_url).code == 1
     assert await snapshot(connection) == before
     assert (await last_job(connection))["reason"] == "site_unreachable"
     assert set(await rows(connection, "SELECT kind FROM failed_pages")) == {("same_text",)}
+
+
+async def test_what_most_pages_say_now_is_believed_when_an_operator_says_so(site, database_url, connection):
+    succeeded(site, database_url)
+    for path in small_town():
+        site[path] = html(
+            "Moved", ["All of our pages are elsewhere now, and none of them will come back here."]
+        )
+    succeeded(site, database_url, "allow_mass_delete=true")
+    assert await value(connection, "SELECT count(*) FROM scraped_pages WHERE title = 'Moved'") == 4
+
+
+async def test_a_template_of_one_folder_is_recognised_there(site, database_url, connection):
+    items = [f"/shop/item{n}" for n in range(3)]
+    for item in items:
+        site[item] = html(item, tale(item))
+    site["/"] = html("A small town", prose("town"), links=["/harbour", "/library", "/market", *items])
+    site.not_found = lambda path: Page(TEMPLATE) if path.startswith("/shop/") else Page("", status=404)
+    succeeded(site, database_url)
+    for item in items[:2]:
+        del site[item]
+    succeeded(site, database_url)
+    assert {path for path in await paths(connection, site) if path.startswith("/shop/")} == {items[2]}
+    assert await tombstones(connection, site) == [(item, "soft_404") for item in items[:2]]
+
+
+async def test_pages_that_fail_for_ever_leave_room_for_the_others(database_url, connection):
+    names = [f"/p{n}" for n in range(12)]
+    with LocalSite({name: html(name, tale(name, 2)) for name in names}) as site:
+        site["/"] = html("All", prose("all"), links=names)
+        succeeded(site, database_url)
+        for name in names[:6]:
+            site[name] = Page("", status=500)
+        for name in names[6:]:
+            site[name] = html(name, ["An edition.", *tale(name, 2)])
+        for _ in range(4):
+            crawl(site, database_url, "max_pages=6", settings={"RETRY_TIMES": "0"})
+        assert await value(connection, "SELECT count(*) FROM scraped_pages WHERE content LIKE '%%An edition%%'") == 6
+
+
+async def test_a_clock_that_was_wrong_hides_no_page(site, database_url, connection):
+    succeeded(site, database_url, **DAILY)
+    await connection.execute("UPDATE scraped_pages SET last_seen_at = '2099-01-01'")
+    await connection.execute("UPDATE page_checks SET next_check_at = '2099-01-01', fetched_at = '2099-01-01'")
+    succeeded(site, database_url, **DAILY)
+    assert (await stats(connection))["pages/unchanged"] == 4
+    await connection.execute("UPDATE page_checks SET next_check_at = '2099-01-01'")
+    await connection.execute("UPDATE scraped_pages SET last_seen_at = last_seen_at - interval '8 days'")
+    succeeded(site, database_url, **DAILY)
+    assert (await stats(connection))["pages/unchanged"] == 4
+
+
+async def test_a_site_that_forbids_itself_says_so(site, database_url, connection):
+    succeeded(site, database_url)
+    site["/robots.txt"] = Page("User-agent: *\nDisallow: /\n", content_type="text/plain")
+    assert crawl(site, database_url).code == 1
+    assert (await last_job(connection))["reason"] == "robots_forbidden"
+    assert len(await paths(connection, site)) == 4
 
 
 async def test_a_site_that_serves_its_start_page_for_unknown_paths_may_change_it(site, database_url, connection):
@@ -191,7 +252,7 @@ async def test_many_pages_that_move_to_one_are_a_loss_and_wait_for_an_operator(d
         assert set(names) <= await paths(connection, site)
 
 
-@pytest.mark.parametrize("location", [None, "", "http://["])
+@pytest.mark.parametrize("location", [None, "", "http://[", "http:///market", "//"])
 async def test_a_malformed_redirect_is_counted_and_deletes_nothing(site, database_url, connection, location):
     succeeded(site, database_url)
     site["/market"] = Page("", status=301, headers={} if location is None else {"Location": location})

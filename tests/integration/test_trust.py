@@ -244,6 +244,37 @@ async def test_a_sitemap_that_lies_is_found_out_and_what_it_spared_is_fetched(si
     assert await value(connection, "SELECT lies FROM source_signals WHERE signal = 'sitemap_lastmod'") == 1
 
 
+async def test_a_page_that_a_believed_sitemap_calls_changed_is_read_whatever_its_etag_says(
+    site, database_url, connection
+):
+    for path, body in small_town().items():
+        site[path] = Page(body, etag='"always"')
+    sitemap(site, dict.fromkeys(TOWN, "2024-05-01T12:00:00Z"))
+    for _ in range(2):
+        succeeded(site, database_url, **SOON)
+    site["/harbour"] = Page(edited("/harbour", "very"), etag='"always"')
+    sitemap(site, {**dict.fromkeys(TOWN, "2024-05-01T12:00:00Z"), "/harbour": "2024-06-01T12:00:00Z"})
+    succeeded(site, database_url, **SOON)
+    assert await value(connection, "SELECT count(*) FROM scraped_pages WHERE content LIKE '%%its very own%%'") == 1
+    assert await rows(connection, "SELECT signal FROM source_signals WHERE lies > 0") == [("etag",)]
+
+
+async def test_a_sitemap_that_calls_a_page_unchanged_which_is_gone_has_lied(database_url, connection):
+    names = [f"/p{n}" for n in range(24)]
+    with LocalSite({name: html(name, prose(f"topic{name[2:]}", 2)) for name in names}) as site:
+        site["/"] = html("All", prose("all"), links=names)
+        sitemap(site, dict.fromkeys(["/", *names], "2024-05-01T12:00:00Z"))
+        every = {"env": {"LCL_TRUST_AFTER": "1", "LCL_TRUST_AUDIT_EVERY": "2"}}
+        for _ in range(2):
+            succeeded(site, database_url, **every)
+        for name in names[:8]:
+            del site[name]
+        succeeded(site, database_url, **every)
+        assert await paths(connection, site) == {"/", *names[8:]}
+        found = await rows(connection, "SELECT signal, lies FROM source_signals WHERE signal = 'sitemap_lastmod'")
+        assert found == [("sitemap_lastmod", 1)]
+
+
 @pytest.mark.parametrize("lastmod", ["yesterday", "2024-13-01", "0000-00-00", "2024-05-01T25:00:00Z"])
 async def test_a_malformed_lastmod_is_counted_and_says_nothing(site, database_url, connection, lastmod):
     sitemap(site, dict.fromkeys(TOWN, lastmod))
