@@ -107,9 +107,7 @@ async def test_a_site_under_maintenance_that_answers_200_everywhere_loses_nothin
 async def test_what_most_pages_say_now_is_believed_when_an_operator_says_so(site, database_url, connection):
     succeeded(site, database_url)
     for path in small_town():
-        site[path] = html(
-            "Moved", ["All of our pages are elsewhere now, and none of them will come back here."]
-        )
+        site[path] = html("Moved", ["All of our pages are elsewhere now, and none of them will come back here."])
     succeeded(site, database_url, "allow_mass_delete=true")
     assert await value(connection, "SELECT count(*) FROM scraped_pages WHERE title = 'Moved'") == 4
 
