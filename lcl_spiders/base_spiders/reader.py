@@ -66,7 +66,7 @@ class PageReader:
         Those that the answer carries replace them (RFC 9110 section 15.4.5).
         """
         self._present.add(known.url)
-        etag, last_modified = self._validators(response)
+        etag, last_modified = self._validators(response, known)
         return PageItem(
             url=known.url,
             outcome=Outcome.UNCHANGED,
@@ -126,7 +126,7 @@ class PageReader:
 
     def _downloaded(self, response: HtmlResponse, url: str, known: KnownPage | None) -> PageItem:
         """Return the item of a page that was downloaded, before its text is read."""
-        etag, last_modified = self._validators(response)
+        etag, last_modified = self._validators(response, known)
         lastmod = self._lastmods.get(url)
         # Where nothing is believed, all pages are downloaded in every run: their first audits must not come together.
         begins = known is None or not self._run.trust.believes_any
@@ -217,8 +217,11 @@ class PageReader:
             item.outcome, item.reason = Outcome.GONE, "noindex"
         self._run.count(f"extracted/{page.extractor}")
 
-    def _validators(self, response: Response) -> tuple[str | None, str | None]:
+    def _validators(self, response: Response, known: KnownPage | None) -> tuple[str | None, str | None]:
         """Return the ETag and Last-Modified that can be sent back; a malformed one is counted and left out."""
+        sent = header(response, "ETag"), header(response, "Last-Modified")
+        if known is not None and None not in sent and sent == (known.etag, known.last_modified):
+            return sent
         etag = last_modified = None
         try:
             etag = usable_etag(header(response, "ETag"))

@@ -34,6 +34,7 @@ from pipelines.schedule import is_audit_due
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Sequence
 
+    from scrapy.core.engine import ExecutionEngine
     from scrapy.crawler import Crawler
     from scrapy.http import Response
     from twisted.python.failure import Failure
@@ -90,8 +91,8 @@ class SourceSpider(Spider):
     def find(self) -> AsyncIterator[Request | PageItem | ListedPages]:
         """Yield the first requests, by `ask_for`, and items of pages that need none."""
 
-    async def start(self) -> AsyncIterator[Request | PageItem | ListedPages]:
-        """Make the run's parts ready and yield what `find` and the second look find.
+    async def start(self) -> AsyncIterator[PageItem | ListedPages]:
+        """Make the run's parts ready, ask for what `find` and the second look ask for, and yield their items.
 
         An error there ends the run with its reason.
         """
@@ -105,9 +106,12 @@ class SourceSpider(Spider):
             )
             for finder in (self.find(), second_look(self)):
                 async for found in finder:
-                    if not isinstance(found, Request):
+                    if isinstance(found, Request):
+                        # Of what is yielded here the engine takes one a turn of its loop, too few to keep it busy.
+                        self._engine.crawl(found)
+                    else:
                         self.pending.add()
-                    yield found
+                        yield found
                 if self.run.stop_reason is not None:
                     return
         except DatabaseProblem as error:
@@ -197,8 +201,12 @@ class SourceSpider(Spider):
 
     async def download(self, request: Request) -> Response:
         """Return the answer to a request that is no page's: robots.txt, a sitemap, a probe. Raises what went wrong."""
+        return await self._engine.download_async(request)
+
+    @property
+    def _engine(self) -> ExecutionEngine:
         assert self.crawler.engine is not None  # noqa: S101 - it is there while a spider runs
-        return await self.crawler.engine.download_async(request)
+        return self.crawler.engine
 
     async def parse(self, response: Response) -> AsyncIterator[PageItem | Request]:
         """Turn one answer into an item, and the page's links into requests."""
