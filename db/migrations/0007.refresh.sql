@@ -32,9 +32,10 @@ AS $$
     END;
 $$;
 
--- Whether a run asks for a page: not when it was seen after `seen_before`, nor when its next check, which is never later
--- than `longest` after it was seen, comes after `due_by` (NULL: a run that asks for all). A next check at -infinity is due
--- whatever else holds: what it was judged by has lied. So is a page seen in the future, by a clock that was wrong.
+-- Whether a run asks for a page: not when it was seen after `seen_before`, nor when its next check, which is never
+-- later than `longest` after it was seen, comes after `due_by` (NULL: a run that asks for all). A next check at
+-- -infinity is due whatever else holds: what it was judged by has lied. So is a page seen in the future, by a wrong
+-- clock.
 CREATE FUNCTION is_page_due(
     last_seen_at timestamptz, next_check_at timestamptz, seen_before timestamptz, due_by timestamptz, longest interval
 )
@@ -43,7 +44,9 @@ LANGUAGE sql
 STABLE
 AS $$
     SELECT coalesce(next_check_at = '-infinity', false)
-        OR due_by IS NULL
         OR last_seen_at > now()
-        OR (last_seen_at <= seen_before AND coalesce(least(next_check_at, last_seen_at + longest) <= due_by, true));
+        OR (
+            last_seen_at <= seen_before
+            AND (due_by IS NULL OR next_check_at IS NULL OR least(next_check_at, last_seen_at + longest) <= due_by)
+        );
 $$;

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 BATCH = 500
 HEIRS = 100
 PIVOTS = 10
-ANSWERED = ("changed", "unchanged", "not_modified", "duplicate", "skipped_lastmod")
+LEAST = 3
+ANSWERED = ("changed", "unchanged", "not_modified", "duplicate")
 ALIKE = 0.8
 
 
@@ -48,7 +49,8 @@ async def _replaced(spider: SourceSpider) -> AsyncIterator[PageItem]:
     items, spider.replaced = spider.replaced, []
     run = spider.run
     there = sum(run.counter(f"pages/{kind}") for kind in ANSWERED)
-    wall = alike_pages([f"{item.title or ''}\n{item.content}" for item in items], of=len(items) + there)
+    texts = [f"{item.title or ''}\n{item.content}" for item in items]
+    wall = alike_pages(texts, of=len(items) + there, least=min(LEAST, run.known_pages))
     if run.arguments.allow_mass_delete:
         wall = set()
     if any(items[number].url == spider.start_url for number in wall):
@@ -61,8 +63,8 @@ async def _replaced(spider: SourceSpider) -> AsyncIterator[PageItem]:
     await spider.pending.settled()
 
 
-def alike_pages(texts: Sequence[str], of: int) -> set[int]:
-    """Return the positions of texts that are one and the same, if these are more than half of the `of` pages there are.
+def alike_pages(texts: Sequence[str], of: int, least: int) -> set[int]:
+    """Return the positions of texts that are one and the same: at least `least`, and more than half of `of` pages.
 
     A maintenance page, a consent wall, a log-in with status 200: it says nothing of the pages. Only the first few are
     compared with all others: one of them says what more than half of them say.
@@ -70,7 +72,7 @@ def alike_pages(texts: Sequence[str], of: int) -> set[int]:
     hashed = [shingles(text) for text in texts]
     for pivot in hashed[:PIVOTS]:
         alike = {number for number, each in enumerate(hashed) if resemblance(pivot, each) >= ALIKE}
-        if len(alike) > 1 and len(alike) > of / 2:
+        if len(alike) >= least and len(alike) > of / 2:
             return alike
     return set()
 

@@ -99,9 +99,11 @@ class WebsiteSpider(SourceSpider):
                 if url in standing and not standing[url].is_due:
                     self._ask_before_its_time(known[url])
                 yield request
-        for url in self.frontier.unmet(new):
+        for number, url in enumerate(self.frontier.unmet(new), 1):
             if request := self.ask_for(url):
                 yield request
+            if number % BATCH == 0:
+                await self.pending.fallen_to(FEW)
 
     async def _known_among(
         self, connection: Connection, urls: Sequence[str]

@@ -369,22 +369,44 @@ class TestDuePages:
         seen = {name: start + dt.timedelta(days=day) for name, day in days.items()}
         await index.write(*(page(index.url(name), seen_at=when) for name, when in seen.items()))
 
-        order, last = [], None
-        while batch := await pages.due(connection, index.source.id, due=Due(seen["c"], None), after=last, limit=2):
+        order, place = [], pages.FIRST
+        due = Due(seen["c"], None, dt.timedelta(days=7))
+        while True:
+            batch, place = await pages.due(connection, index.source.id, due=due, after=place, limit=2)
+            if not batch:
+                break
             order.append([each.url for each in batch])
-            last = batch[-1]
 
         assert order == [[index.url("b"), index.url("d")], [index.url("a"), index.url("c")]]
 
     async def test_a_page_seen_between_two_batches_moves_no_other(self, index: Index, connection: Connection) -> None:
         await index.write(*(page(index.url(name), seen_at=dt.datetime(2026, 3, 1, tzinfo=dt.UTC)) for name in "abcd"))
         until = dt.datetime(2026, 3, 2, tzinfo=dt.UTC)
-        first = await pages.due(connection, index.source.id, due=Due(until, None), after=None, limit=2)
+        due = Due(until, None, dt.timedelta(days=7))
+        first, place = await pages.due(connection, index.source.id, due=due, limit=2)
 
         await index.seen(*(SeenPage(each.id, each.url) for each in first))
 
-        rest = await pages.due(connection, index.source.id, due=Due(until, None), after=first[-1])
+        rest, _ = await pages.due(connection, index.source.id, due=due, after=place)
         assert [each.url for each in rest] == [index.url("c"), index.url("d")]
+
+
+@pytest.mark.parametrize(
+    ("seen", "next_check", "due_by", "is_due"),
+    [
+        ("2026-03-01", None, "2026-03-02", True),
+        ("2026-03-01", "2026-03-02", "2026-03-02", True),
+        ("2026-03-01", "2026-03-03", "2026-03-02", False),
+        ("2026-03-02", "2026-03-01", "2026-03-02", False),  # seen too lately
+        ("2026-03-01", "2026-03-03", None, True),  # a run that asks for all
+        ("2026-03-02", "-infinity", "2026-03-02", True),
+        ("2026-02-20", "2099-01-01", "2026-03-02", True),  # whatever was scheduled, not later than a week
+        ("2099-01-01", "2099-01-01", "2026-03-02", True),  # by a clock that was wrong
+    ],
+)
+async def test_when_a_page_is_due(connection: Connection, seen, next_check, due_by, is_due) -> None:
+    query = "SELECT is_page_due(%s, %s, '2026-03-01', %s, '7 days')"
+    assert await value(connection, query, seen, next_check, due_by) is is_due
 
 
 class TestReuse:
