@@ -35,8 +35,8 @@ class DedupPipeline:
     def __init__(self, run: Run) -> None:
         self._run = run
         self._answered: set[str] = set()
-        # Pages that name others come when all others have been written, and those of one site often name the same.
-        self._canonicals: LRUCache[str, tuple[int | None, frozenset[int]]] = LRUCache(CANONICALS)
+        # The pages of one site often name the same.
+        self._canonicals: LRUCache[tuple[str, bytes], frozenset[int]] = LRUCache(CANONICALS)
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> Self:
@@ -69,12 +69,7 @@ class DedupPipeline:
     async def _original(self, page: ItemAdapter) -> int | None:
         """Return the id of the page that this one calls canonical; None when it is gone, unknown or another text."""
         run, url = self._run, page["canonical"]
-        if url in self._canonicals:
-            original, text = self._canonicals[url]
-        else:
-            original, text = await run.runtime.use_connection(self._stored(url))
-            if original is not None:
-                self._canonicals[url] = original, text
+        original, text = await run.runtime.use_connection(self._stored(url))
         if original is None or url in run.departures or containment(shingles(page["content"]), text) < LIKENESS:
             run.count("canonicals/not_believed")
             return None
@@ -89,7 +84,10 @@ class DedupPipeline:
             known = (await pages.known_by_url(connection, source_id, [url])).get(url)
             if known is None:
                 return None, frozenset()
-            _, content = (await pages.contents(connection, source_id, [url])).get(url, (None, ""))
-            return known.duplicate_of or known.id, shingles(content)
+            key = url, known.content_hash
+            if key not in self._canonicals:
+                _, content = (await pages.contents(connection, source_id, [url])).get(url, (None, ""))
+                self._canonicals[key] = shingles(content)
+            return known.duplicate_of or known.id, self._canonicals[key]
 
         return read

@@ -67,7 +67,9 @@ class UnchangedPipeline:
         """Tell the run whether the signals that called the page unchanged were right; one that lied is revoked."""
         claims, fetch, known = page.get("claims"), page.get("fetch"), page["known"]
         # Another version of the extraction may read another text out of the same page: nobody's lie.
-        if not claims or fetch is None or known.check is None or known.check.reader != fetch.reader:
+        if not claims or not known.content_hash or fetch is None:
+            return
+        if known.check is None or known.check.reader != fetch.reader:
             return
         self._note(page, is_same=is_same)
 

@@ -115,10 +115,15 @@ class UpsertPipeline:
     def _count(self, page: ItemAdapter, outcome: Outcome) -> None:
         run = self._run
         known: KnownPage | None = page["known"]
-        if outcome is Outcome.PRESENT:
-            inherits = page.get("seen_at") is not None and page["reason"] != REEMBED
+        inherits = page.get("seen_at") is not None and page["reason"] != REEMBED
+        if inherits and outcome in (Outcome.PRESENT, Outcome.DUPLICATE):
+            run.count("pages/inherited")
+        elif outcome is Outcome.DUPLICATE:
+            run.count("pages/duplicate")
+            run.count("duplicates/new", known is None)
+        elif outcome is Outcome.PRESENT:
             kind = "new" if known is None else "reembedded" if page["reason"] == REEMBED else "changed"
-            run.count("pages/inherited" if inherits else f"pages/{kind}")
+            run.count(f"pages/{kind}")
             if not page["chunks"]:
                 run.count("pages/empty")
         elif outcome is Outcome.UNCHANGED and known is not None:
@@ -143,7 +148,7 @@ class UpsertPipeline:
         urls = list(run.departures)
         indexed, places = await run.runtime.use_connection(self._indexed)
         gone = [departure for url, departure in run.departures.items() if url in indexed]
-        present = sum(run.counter(kind) for kind in KNOWN_TO_BE_THERE)
+        present = sum(run.counter(kind) for kind in KNOWN_TO_BE_THERE) - run.counter("duplicates/new")
         suspected = loss(gone, places, total=run.known_pages, present=present)
         if suspected.is_suspect and not run.arguments.allow_mass_delete:
             run.count("pages/kept_by_guard", suspected.lost)

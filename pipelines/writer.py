@@ -45,6 +45,8 @@ class Writer:
         except (psycopg.DatabaseError, IncompleteWrite) as error:
             if len(batch) > 1:
                 return [done for write in batch for done in await self.write([write])]
+            if not batch[0]:
+                return [Done()]  # it only carried lies, which the next batch will
             if isinstance(batch[0], tuple):
                 raise
             url = batch[0].row.url if isinstance(batch[0], DuplicatePage) else batch[0].url
@@ -88,7 +90,8 @@ class Writer:
             await page_writes.make_way(connection, source_id, {row.url: row.content_hash for row in rows})
         hashes = [row.content_hash for row in rows if row.manifest]
         indexed = await page_writes.twins(connection, source_id, hashes) if hashes else {}
-        own, twins = part_twins(rows, {content_hash: url for content_hash, (_, url) in indexed.items()})
+        leaving = {each.row.url for each in duplicates}
+        own, twins = part_twins(rows, {digest: url for digest, (_, url) in indexed.items() if url not in leaving})
         ids = await page_writes.replace_pages(connection, source_id, model_id, own)
         originals = {url: page_id for page_id, url in indexed.values()} | ids
         duplicates += [DuplicatePage(row, originals[url]) for row, url in twins]

@@ -65,6 +65,10 @@ class Frontier:
             return []
         return [url for url in urls if url not in self._met and self.is_in_scope(url)]
 
+    def has_met(self, url: str) -> bool:
+        """Return whether a URL was met in this run."""
+        return url in self._met
+
     def meet(self, url: str) -> bool:
         """Mark a URL as met and return whether it was new. For one that a redirect led to, or that is skipped."""
         if url in self._met:

@@ -42,7 +42,7 @@ class MissingPages:
 
     Once at its root, and once in each of its first few folders from which a page comes, because parts of a site may be
     served by different programs. One that answers 200 is probed again with a path of another shape, and the start page
-    is read: what that has in common with the probes is no evidence.
+    is read, and the folder's own: what these have in common with the probes is no evidence.
     """
 
     def __init__(self, spider: SourceSpider) -> None:
@@ -57,6 +57,8 @@ class MissingPages:
         root, folder = "/", f"/{urlsplit(page.url).path.lstrip('/').partition('/')[0]}/"
         has_folder = "/" in urlsplit(page.url).path.lstrip("/")
         for base in (root, folder) if has_folder else (root,):
+            if page.url == canonical_url(urljoin(page.url, base)):
+                continue  # a folder's own page may be what it answers for all that it does not have
             template = (await self._learn(base)).template
             if template is not None and template.matches(page):
                 stored = await self._stored(page.url)
@@ -88,7 +90,13 @@ class MissingPages:
         real = await self._read(start)
         if real is None:
             return Answer()
-        template = NotFoundTemplate.learn(texts, [real[0]])
+        reals = [real[0]]
+        own = canonical_url(urljoin(start, base))
+        # A folder's own page, if there is one: where none leads to it, it is missing, too.
+        if base != "/" and (self._spider.frontier.has_met(own) or await self._spider.run.is_known(own)):
+            landing = await self._read(own)
+            reals += [landing[0]] if landing is not None else []
+        template = NotFoundTemplate.learn(texts, reals)
         target = targets.pop() if len(targets) == 1 else None
         # A log-in is where missing pages lead, too, on a day on which all pages lead there.
         if real[1] is not None or template is None or target is None or not _names_itself(texts[0], target):

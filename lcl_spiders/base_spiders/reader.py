@@ -56,9 +56,10 @@ class PageReader:
         self._lastmods: dict[str, str] = {}
         self._lies_looked_for = 0
 
-    def remember_lastmod(self, url: str, lastmod: str) -> None:
-        """Note what a sitemap says of a page that may be asked for."""
-        self._lastmods[url] = lastmod
+    def remember_lastmod(self, url: str, lastmod: str | None) -> None:
+        """Note what the sitemaps say of a page that may be asked for."""
+        if lastmod is not None:
+            self._lastmods[url] = lastmod
 
     def not_modified(self, response: Response, known: KnownPage) -> PageItem:
         """Return the item of a page that answered 304: its stored links are replayed (C3), its validators kept.
@@ -104,12 +105,14 @@ class PageReader:
             known = await self._run.known(url)
         item = self._downloaded(response, url, known)
         directives = robots_directives(response)
-        is_same = known is not None and known.body_hash == item.body_hash and "noindex" not in directives
-        if known is not None and is_same and not self._run.arguments.reembed:
-            item.outcome, item.outlinks = Outcome.UNCHANGED, known.outlinks
-            self._run.count("pages/same_body")
-            return item
-        if known is not None and not is_same:
+        if known is not None and known.body_hash == item.body_hash:
+            if "noindex" in directives:
+                item.claims = frozenset()  # the page did not change, and who said so told the truth
+            elif not self._run.arguments.reembed:
+                item.outcome, item.outlinks = Outcome.UNCHANGED, known.outlinks
+                self._run.count("pages/same_body")
+                return item
+        elif known is not None:
             item.claims = frozenset(item.claims) | await self._false_claims(response, known)
         return item if await self._extract(item, response, directives) else None
 

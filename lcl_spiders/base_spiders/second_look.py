@@ -9,11 +9,10 @@ from db import pages
 from db.pages import Savings
 from lcl_spiders.base_spiders.stored import as_item
 from lcl_spiders.items import Outcome, PageItem
-from pipelines.similarity import resemblance, shingles
 from pipelines.trust import Signal
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator
 
     from scrapy import Request
 
@@ -23,10 +22,6 @@ if TYPE_CHECKING:
 
 BATCH = 500
 HEIRS = 100
-PIVOTS = 10
-LEAST = 3
-ANSWERED = ("changed", "unchanged", "not_modified", "duplicate")
-ALIKE = 0.8
 
 
 async def second_look(spider: SourceSpider) -> AsyncIterator[Request | PageItem]:
@@ -46,35 +41,19 @@ async def second_look(spider: SourceSpider) -> AsyncIterator[Request | PageItem]
 
 async def _replaced(spider: SourceSpider) -> AsyncIterator[PageItem]:
     """Yield known pages of whose text hardly anything is left; unknown are those that most of the site says now."""
-    items, spider.replaced = spider.replaced, []
     run = spider.run
-    there = sum(run.counter(f"pages/{kind}") for kind in ANSWERED)
-    texts = [f"{item.title or ''}\n{item.content}" for item in items]
-    wall = alike_pages(texts, of=len(items) + there, least=min(LEAST, run.known_pages))
-    if run.arguments.allow_mass_delete:
-        wall = set()
-    if any(items[number].url == spider.start_url for number in wall):
-        run.start_failure = f"it answers the same text as {len(wall) - 1} other pages"
-    for number, item in enumerate(items):
+    wall = set() if run.arguments.allow_mass_delete else spider.replaced.wall()
+    for number, item in enumerate(spider.replaced.release()):
         if number in wall:
             item.outcome, item.reason = Outcome.UNKNOWN, "same_text"
             item.message = f"answers the same text as {len(wall) - 1} others and stays as it was; see allow_mass_delete"
+            if item.url == spider.start_url:
+                run.start_failure = f"it answers the same text as {len(wall) - 1} other pages"
+        elif item.canonical is not None:
+            spider.parked.append(item)
+            continue
         yield item
     await spider.pending.settled()
-
-
-def alike_pages(texts: Sequence[str], of: int, least: int) -> set[int]:
-    """Return the positions of texts that are one and the same: at least `least`, and more than half of `of` pages.
-
-    A maintenance page, a consent wall, a log-in with status 200: it says nothing of the pages. Only the first few are
-    compared with all others: one of them says what more than half of them say.
-    """
-    hashed = [shingles(text) for text in texts]
-    for pivot in hashed[:PIVOTS]:
-        alike = {number for number, each in enumerate(hashed) if resemblance(pivot, each) >= ALIKE}
-        if len(alike) >= least and len(alike) > of / 2:
-            return alike
-    return set()
 
 
 async def _parked(spider: SourceSpider) -> AsyncIterator[PageItem]:
@@ -82,11 +61,12 @@ async def _parked(spider: SourceSpider) -> AsyncIterator[PageItem]:
     items, spider.parked = spider.parked, []
     while items:
         waiting = {item.url for item in items}
-        ready = [item for item in items if item.canonical not in waiting] or items
+        ready = [item for item in items if item.canonical not in waiting] or items  # all: they name each other
+        judged = {item.url for item in ready}
         for item in ready:
             yield item
         await spider.pending.settled()
-        items = [item for item in items if item not in ready] if ready is not items else []
+        items = [item for item in items if item.url not in judged]
 
 
 async def _taken_on_a_lie(spider: SourceSpider) -> AsyncIterator[Request]:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 MAX_SITEMAPS = 500
 MAX_DEPTH = 5
+SEVERAL = "several"  # the date of a page that is listed with more than one: no other is like it
 BATCH = 2_000
 
 
@@ -31,17 +32,16 @@ class SitemapReader:
     """Reads every sitemap of a site, once at the beginning of a run.
 
     After `read`: `new` are URLs that the index does not have (as many as a run may ask for), `changed` those of known
-    pages that a believed sitemap says have changed since, `doubted` those of pages that were vouched for by one sitemap
-    and not by another, `skipped` the ids of the pages that need not be asked for.
+    pages that a believed sitemap says have changed since, `skipped` the ids of the pages that need not be asked for.
+    A page that is listed with several dates counts as changed.
     """
 
     def __init__(self, spider: SourceSpider) -> None:
         self._spider = spider
         self.new: dict[str, None] = {}
         self.changed: list[str] = []
-        self.doubted: list[str] = []
         self.skipped: list[int] = []
-        self._vouched_for: dict[str, str | None] = {}
+        self._listed: dict[str, str | None] = {}
 
     async def read(self, robots_txt: bytes) -> AsyncIterator[ListedPages]:
         """Read the sitemaps that a robots.txt names, and yield the pages that one vouches for."""
@@ -58,8 +58,11 @@ class SitemapReader:
                 waiting += [(entry.url, depth + 1) for entry in entries]
                 continue
             for at in range(0, len(entries), BATCH):
-                if listed := await self._sort(entries[at : at + BATCH]):
-                    yield ListedPages(f"{url}#{at}", listed)
+                await self._take_in(entries[at : at + BATCH])
+        known = list(self._listed)
+        for at in range(0, len(known), BATCH):
+            if listed := await self._vouched_for(known[at : at + BATCH]):
+                yield ListedPages(f"{spider.start_url}#sitemaps-{at}", listed)
 
     async def _download(self, url: str) -> tuple[bool, list[Entry]]:
         """Return whether a URL's sitemap is an index, and its entries; none for one that cannot be read."""
@@ -82,34 +85,40 @@ class SitemapReader:
         run.count("sitemaps/read")
         return found
 
-    async def _sort(self, entries: Sequence[Entry]) -> list[Standing]:
-        """Take in a batch of entries, and return the known pages that need not be asked for."""
+    async def _take_in(self, entries: Sequence[Entry]) -> None:
+        """Note the dates of known pages, and URLs that are new."""
         spider, run = self._spider, self._spider.run
-        lastmods = {entry.url: self._lastmod(entry) for entry in entries if spider.frontier.is_in_scope(entry.url)}
-        known: dict[str, Standing] = {}
+        listed = [entry for entry in entries if spider.frontier.is_in_scope(entry.url)]
+        known: set[str] = set()
         if run.known_pages:
             known = await run.runtime.use_connection(
-                lambda connection: pages.standing(connection, run.source.id, list(lastmods), run.due)
+                lambda connection: pages.known_urls(connection, run.source.id, [entry.url for entry in listed])
             )
-        vouched_for = []
-        for url, lastmod in lastmods.items():
-            page = known.get(url)
-            if page is None and len(self.new) >= spider.config.max_pages:
-                continue
-            if lastmod is not None:
-                spider.reader.remember_lastmod(url, lastmod)
-            if page is None:
+        for entry in listed:
+            url, lastmod = entry.url, self._lastmod(entry)
+            if url in known:
+                differs = url in self._listed and self._listed[url] != lastmod
+                self._listed[url] = SEVERAL if differs else lastmod
+            elif len(self.new) < spider.config.max_pages:
                 self.new[url] = None
-            elif url in self._vouched_for:
-                if self._vouched_for[url] != lastmod:
-                    self.doubted.append(url)
-            elif self._is_vouched_for(page, lastmod):
-                spider.frontier.meet(url)
-                self._vouched_for[url] = lastmod
+                spider.reader.remember_lastmod(url, lastmod)
+
+    async def _vouched_for(self, urls: Sequence[str]) -> list[Standing]:
+        """Return those of the known pages that need not be asked for."""
+        spider, run = self._spider, self._spider.run
+        known = await run.runtime.use_connection(
+            lambda connection: pages.standing(connection, run.source.id, urls, run.due)
+        )
+        vouched_for = []
+        for page in known.values():
+            lastmod = self._listed[page.url]
+            spider.reader.remember_lastmod(page.url, lastmod)
+            if self._is_vouched_for(page, lastmod):
+                spider.frontier.meet(page.url)
                 self.skipped.append(page.id)
                 vouched_for.append(page)
             elif self._is_called(page, lastmod):
-                self.changed.append(url)
+                self.changed.append(page.url)
         return vouched_for
 
     def _lastmod(self, entry: Entry) -> str | None:

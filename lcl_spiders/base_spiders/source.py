@@ -20,6 +20,7 @@ from lcl_spiders.base_spiders.frontier import MAX_URL, Frontier
 from lcl_spiders.base_spiders.pending import Pending
 from lcl_spiders.base_spiders.reader import PageReader
 from lcl_spiders.base_spiders.redirects import left_behind
+from lcl_spiders.base_spiders.replaced import ReplacedPages
 from lcl_spiders.base_spiders.second_look import second_look
 from lcl_spiders.downloadermiddlewares.typed import RobotsForbidden
 from lcl_spiders.extraction import EXTRACTION_VERSION
@@ -66,13 +67,13 @@ class SourceSpider(Spider):
     pending: Pending
     reader: PageReader
     parked: list[PageItem]
-    replaced: list[PageItem]
+    replaced: ReplacedPages
 
     def __init__(self, name: str | None = None, **arguments: Any) -> None:
         # The arguments are kept apart, for the run extension to parse, and never become attributes.
         super().__init__(name)
         self.run_arguments = arguments
-        self.parked, self.replaced = [], []
+        self.parked = []
         self._parked_size = 0
         self._known_urls: set[str] = set()
         self._leases = AsyncExitStack()
@@ -98,6 +99,7 @@ class SourceSpider(Spider):
         """
         self.run = Run.of(self.crawler)
         self.reader = PageReader(self, self.run)
+        self.replaced = ReplacedPages(self.run)
         self.frontier = Frontier(self.domain, self.config, self.run.arguments.max_pages)
         self.run.has_left_out = self.frontier.has_waiting
         try:
@@ -293,25 +295,32 @@ class SourceSpider(Spider):
         links = [*item.outlinks, item.canonical] if item.canonical is not None else item.outlinks
         for request in await self.follow(links, response.meta["page_depth"] + 1):
             yield request
-        if item.outcome is Outcome.PRESENT and await self._is_kept_back(item):
-            return
-        yield item
+        for ready in await self._ready(item):
+            yield ready
 
-    async def _is_kept_back(self, item: PageItem) -> bool:
-        """Keep a page for the second look that can only be judged when the others have been; False when it cannot be.
+    async def _ready(self, item: PageItem) -> Sequence[PageItem]:
+        """Return the pages that can go on now that this one was read: itself, none when it can only be judged later.
 
         There is no room for more than `MAX_PARKED` characters of text.
         """
-        kept = None
-        if item.known is not None and await self.reader.is_replaced(item, item.known):
-            kept = self.replaced
-        elif item.canonical is not None:
-            kept = self.parked
-        if kept is None or self._parked_size + len(item.content) > MAX_PARKED:
-            return False
-        self._parked_size += len(item.content)
-        kept.append(item)
-        return True
+        if item.outcome is not Outcome.PRESENT or self._parked_size + len(item.content) > MAX_PARKED:
+            return [item]
+        if item.known is not None and await self.reader.is_replaced(item, item.known) and self.replaced.keep(item):
+            self._parked_size += len(item.content)
+            return self._redesigned()
+        if item.canonical is not None:
+            self._parked_size += len(item.content)
+            self.parked.append(item)
+            return []
+        return [item]
+
+    def _redesigned(self) -> list[PageItem]:
+        """Return the replaced pages that were kept back, once there are enough to say that they are no wall."""
+        if not self.replaced.is_redesign():
+            return []
+        released = self.replaced.release()
+        self.parked += [item for item in released if item.canonical is not None]
+        return [item for item in released if item.canonical is None]
 
     def page_failed(self, failure: Failure) -> list[PageItem | Request]:
         """Turn a request without an answer into an item: by the type of the error, never by its text (A23)."""

@@ -10,7 +10,6 @@ from scrapy.exceptions import CannotResolveHostError, DownloadConnectionRefusedE
 
 from db import pages
 from db.pages import Savings
-from lcl_spiders.base_spiders.second_look import take_back
 from lcl_spiders.base_spiders.sitemap_reader import SitemapReader
 from lcl_spiders.base_spiders.source import SourceSpider
 from lcl_spiders.base_spiders.stored import stored_pages
@@ -57,7 +56,7 @@ class WebsiteSpider(SourceSpider):
                 yield listed
         async for request in self._first_pages(reader.new):
             yield request
-        async for request in self._called(reader):
+        async for request in self._called(reader.changed):
             yield request
         if run.known_pages > fresh.pages + len(reader.skipped):
             async for request in self._known_pages():
@@ -112,24 +111,18 @@ class WebsiteSpider(SourceSpider):
         standing = await pages.standing(connection, source_id, urls, self.run.due)
         return standing, await pages.known_by_url(connection, source_id, urls)
 
-    async def _called(self, reader: SitemapReader) -> AsyncIterator[Request]:
-        """Yield requests for pages that sitemaps say have changed, and for those on which two of them disagree."""
+    async def _called(self, changed: Sequence[str]) -> AsyncIterator[Request]:
+        """Yield requests for pages that a believed sitemap says have changed."""
         run = self.run
-        if reader.doubted:
-            await self.pending.settled()  # their being vouched for is counted by then
-        for urls, is_again in ((reader.changed, False), (reader.doubted, True)):
-            for at in range(0, len(urls), BATCH):
-                known = await run.runtime.use_connection(
-                    partial(pages.known_by_url, source_id=run.source.id, urls=urls[at : at + BATCH])
-                )
-                for page in known.values():
-                    if request := self.ask_for(page.url, known=page, again=is_again):
-                        if is_again:
-                            take_back(run, page)
-                        else:
-                            self._ask_before_its_time(page)
-                        yield request
-                await self.pending.fallen_to(FEW)
+        for at in range(0, len(changed), BATCH):
+            known = await run.runtime.use_connection(
+                partial(pages.known_by_url, source_id=run.source.id, urls=changed[at : at + BATCH])
+            )
+            for page in known.values():
+                if request := self.ask_for(page.url, known=page):
+                    self._ask_before_its_time(page)
+                    yield request
+            await self.pending.fallen_to(FEW)
 
     async def _known_pages(self) -> AsyncIterator[Request]:
         """Yield requests for due pages, a batch whenever few are left of the one before: memory does not grow.
@@ -160,8 +153,11 @@ class WebsiteSpider(SourceSpider):
         `skipped`: ids of pages that were due, and that a sitemap vouches for.
         """
         run = self.run
-        for request in await self.follow(await self._links_of_unread(skipped, has_fresh=has_fresh), depth=1):
-            yield request
+        links = await self._links_of_unread(skipped, has_fresh=has_fresh)
+        for at in range(0, len(links), BATCH):
+            for request in await self.follow(links[at : at + BATCH], depth=1):
+                yield request
+            await self.pending.fallen_to(FEW)
         if run.arguments.reembed:
             async for item in stored_pages(self):
                 yield item

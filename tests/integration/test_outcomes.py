@@ -126,6 +126,53 @@ async def test_a_template_of_one_folder_is_recognised_there(site, database_url, 
     assert await tombstones(connection, site) == [(item, "soft_404") for item in items[:2]]
 
 
+@pytest.mark.parametrize("known", [True, False])
+async def test_a_folder_that_serves_its_own_page_for_what_it_does_not_have_keeps_that_page(
+    site, database_url, connection, known
+):
+    landing = html("German", tale("deutsch"), links=["/de/a"])
+    site["/de/"], site["/de/a"] = landing, html("A", tale("eins"))
+    site["/"] = html("A small town", prose("town"), links=["/harbour", "/library", "/market", "/de/"])
+    if known:
+        succeeded(site, database_url)
+        landing = site["/de/"] = html("German", [*tale("deutsch"), "Something new."], links=["/de/a"])
+    site.not_found = lambda path: Page(landing) if path.startswith("/de/") else Page("", status=404)
+    succeeded(site, database_url)
+    assert {"/de/", "/de/a"} <= await paths(connection, site)
+
+
+async def test_a_wall_that_links_to_a_log_in_for_each_page_replaces_nothing(site, database_url, connection):
+    succeeded(site, database_url)
+    before = await snapshot(connection)
+    wall = tale("consent", 2)
+    for path in small_town():
+        site[path] = html("Consent", wall, links=[f"/login?next={path}", f"/consent?back={path}"])
+        for new in (f"/login?next={path}", f"/consent?back={path}"):
+            site[new] = html("Consent", wall)
+    assert crawl(site, database_url).code == 1
+    stored = {row[1]: row for row in (await snapshot(connection))[1]}
+    assert all(stored[row[1]] == row for row in before[1])
+
+
+async def test_a_source_of_one_page_may_rewrite_it(database_url, connection):
+    with LocalSite({"/": html("One", tale("one"))}) as site:
+        succeeded(site, database_url)
+        site["/"] = html("Two", tale("two"))
+        succeeded(site, database_url)
+        assert await value(connection, "SELECT title FROM scraped_pages") == "Two"
+
+
+async def test_a_redesign_of_many_pages_is_written_as_it_comes(database_url, connection):
+    names = [f"/p{n}" for n in range(70)]
+    with LocalSite({name: html(name, tale(name, 2)) for name in names}) as site:
+        site["/"] = html("All", prose("all"), links=names)
+        succeeded(site, database_url)
+        for name in names:
+            site[name] = html(name, tale(f"new {name}", 2))
+        succeeded(site, database_url)
+        assert (await stats(connection))["pages/changed"] == 70
+
+
 async def test_pages_that_fail_for_ever_leave_room_for_the_others(database_url, connection):
     names = [f"/p{n}" for n in range(12)]
     with LocalSite({name: html(name, tale(name, 2)) for name in names}) as site:

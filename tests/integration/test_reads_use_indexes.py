@@ -17,7 +17,7 @@ from tests.support.postgres import plan, rows, value
 PAGES, CHUNKS, LARGE_DIMENSIONS = 1000, 2000, 8
 LONG_AGO, SOME_DAY = dt.datetime(2000, 1, 1, tzinfo=dt.UTC), dt.datetime(3000, 1, 1, tzinfo=dt.UTC)
 
-DUE = {"seen_before": SOME_DAY, "due_by": SOME_DAY}
+DUE = {"seen_before": SOME_DAY, "due_by": SOME_DAY, "longest": dt.timedelta(days=7)}
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ class TestPages:
         await connection.execute("DELETE FROM scraped_pages WHERE source_id = %s AND id %% 10 > 0", (source.id,))
         await connection.execute("ANALYZE")
         for after in ((None, ""), (LONG_AGO, "x")):
-            place = {"after_seen": after[0], "after_url": after[1]}
+            place = {"after_tried": after[0], "after_url": after[1]}
             found = await plan_of(connection, "due", source_id=source.id, **DUE, limit=100, **place)
 
             assert "Index Cond: (source_id =" in found

@@ -275,6 +275,33 @@ async def test_a_sitemap_that_calls_a_page_unchanged_which_is_gone_has_lied(data
         assert found == [("sitemap_lastmod", 1)]
 
 
+@pytest.mark.parametrize(
+    "dates", [("2024-06-01T12:00:00Z", "2024-05-01T12:00:00Z"), ("2024-05-01T12:00:00Z", "2024-06-01T12:00:00Z")]
+)
+async def test_a_page_that_is_listed_with_two_dates_is_asked_for(site, database_url, connection, dates):
+    sitemap(site, dict.fromkeys(TOWN, "2024-05-01T12:00:00Z"))
+    for _ in range(2):
+        succeeded(site, database_url, **SOON)
+    site["/harbour"] = edited("/harbour", "very")
+    entries = "".join(
+        f"<url><loc>{site.url(path)}</loc><lastmod>{lastmod}</lastmod></url>"
+        for path, lastmod in [(path, "2024-05-01T12:00:00Z") for path in TOWN if path != "/harbour"]
+        + [("/harbour", each) for each in dates]
+    )
+    site["/sitemap.xml"] = Page(f"<urlset>{entries}</urlset>", content_type="application/xml")
+    succeeded(site, database_url, **SOON)
+    found = await stats(connection)
+    assert (found["pages/changed"], found["pages/skipped_lastmod"]) == (1, 3)
+
+
+async def test_a_header_that_asks_not_to_be_indexed_is_nobodys_lie(site, database_url, connection):
+    succeeded(site, database_url, **SOON)
+    site["/market"] = Page(small_town()["/market"], headers={"X-Robots-Tag": "noindex"})
+    succeeded(site, database_url, **SOON)
+    assert "/market" not in await paths(connection, site)
+    assert await value(connection, "SELECT sum(lies) FROM source_signals") == 0
+
+
 @pytest.mark.parametrize("lastmod", ["yesterday", "2024-13-01", "0000-00-00", "2024-05-01T25:00:00Z"])
 async def test_a_malformed_lastmod_is_counted_and_says_nothing(site, database_url, connection, lastmod):
     sitemap(site, dict.fromkeys(TOWN, lastmod))

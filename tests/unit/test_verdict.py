@@ -11,6 +11,7 @@ def run(stop=None, start_failure=None, limited=False, usual_yield=None, argument
         stop_reason=stop,
         stop_message=stop and f"because of {stop}",
         start_failure=start_failure,
+        start_reason="site_unreachable",
         has_left_out=lambda: limited,
         counter=lambda name: counters.get(name.removeprefix("pages/"), 0),
         usual_yield=usual_yield,
