@@ -36,6 +36,9 @@ FAILURES = {
 }
 """What happens to the whole site for one refresh, and the reasons of which the run then fails with one."""
 
+UNREADABLE = frozenset({OUTAGE, ROBOTS_503, WALL})
+"""Days on which the site shows no page as it is."""
+
 
 MAINTENANCE = (
     '<!doctype html><html lang="en"><head><title>Maintenance</title></head><body><article><h1>Maintenance</h1><p>'
@@ -116,6 +119,7 @@ class MutatingSite:
         self.vanished: frozenset[str] = frozenset()
         self.aliases: dict[str, str] = {}
         self.hidden: dict[str, Hidden] = {}
+        self._unread: frozenset[int] = frozenset()
         self._expected: dict[str, Version] = {}
         self._versions: dict[bytes, Version] = {}
         for path, html in pages.items():
@@ -142,6 +146,8 @@ class MutatingSite:
     def publish(self, event: str | None = None) -> Truth:
         """Answer as the resources are now, in the state `event` puts the site into, and return what must be indexed."""
         self.event = event
+        if event in UNREADABLE:
+            self._unread |= {self.refresh}
         if event == OUTAGE:
             self.local.stop()
         else:
@@ -151,7 +157,7 @@ class MutatingSite:
                 self._settle(path, resource)
         pages, aliases, hidden = dict(self._expected), dict(self.aliases), dict(self.hidden)
         failures = FAILURES[event] if event else frozenset[str]()
-        return Truth(self.refresh, pages, aliases, hidden, dict(self._versions), failures)
+        return Truth(self.refresh, pages, aliases, hidden, dict(self._versions), failures, self._unread)
 
     def restore(self) -> None:
         """Come back from an outage."""

@@ -25,7 +25,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import documents, measure
-from benchmarks.mutating_site import WALL
+from benchmarks.mutating_site import UNREADABLE
 from benchmarks.mutation_script import Script
 from benchmarks.score import CHUNK_SIZE, EMPTY, Index, Score, Trust, Truth, compare, read_index
 from db import embedded, schema
@@ -129,7 +129,7 @@ def play(script: Script, database_url: str, trust: Trust, crawl: Callable[[str],
             local.reset()
             crawled = crawl(local.url(script.site.start))
             sent = {request.path for request in local.requests if request.status == 200}
-            if script.site.event == WALL:  # which sends no page at all
+            if script.site.event in UNREADABLE:
                 sent = set()
             after, job = asyncio.run(_read(database_url, local.url().rstrip("/")))
             if job.id == last_job:

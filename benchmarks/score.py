@@ -64,7 +64,8 @@ class Truth:
     `pages`: every page that must be indexed. Those with one content hash are twins: one of them is indexed, the others
     are absent or its duplicates. `aliases`: other names of pages, which may be there as duplicates only. `versions`:
     every text that the site ever showed whole, by content hash. `failures`: the reasons of which the run must have
-    failed with one; empty for a run that must have succeeded.
+    failed with one; empty for a run that must have succeeded. `unread`: the refreshes so far in which the site showed
+    no page, so that none of them was a check.
     """
 
     refresh: int
@@ -73,6 +74,7 @@ class Truth:
     hidden: Mapping[str, Hidden]
     versions: Mapping[bytes, Version]
     failures: frozenset[str]
+    unread: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -187,8 +189,8 @@ def _excuse(path: str, truth: Truth, before: Index, after: Index, sent: Collecti
     hidden = truth.hidden.get(path)
     if hidden is None or path in sent or truth.refresh < trust.after:
         return None
-    age = truth.refresh - hidden.since
-    if age >= trust.audit_every:
+    checks = set(range(hidden.since + 1, truth.refresh + 1)) - truth.unread
+    if len(checks) >= trust.audit_every:
         return None
     for other, lie in truth.hidden.items():
         if lie.signal == hidden.signal and other in truth.pages and _was_found(other, truth, before, after):

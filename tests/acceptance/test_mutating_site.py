@@ -122,6 +122,12 @@ class TestScore:
 
         assert scored(HIDDEN, stale, stale).excused.keys() == {"/page"}
 
+    def test_a_day_on_which_the_site_shows_no_page_is_no_check(self) -> None:
+        stale = index(page=row(OLD), liar=row(OTHER, 2))
+        truth = replace(HIDDEN, hidden={"/page": Hidden("etag", 1)}, unread=frozenset({2}))
+
+        assert scored(truth, stale, stale).excused.keys() == {"/page"}
+
     @pytest.mark.parametrize(
         ("truth", "sent"),
         [
