@@ -7,144 +7,23 @@ and holds the run's fence.
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pgvector import Vector
 from psycopg.types.json import Jsonb
 
 from db.errors import FenceLost, IncompleteWrite
+from db.page_rows import PageRow, SeenPage
 from db.sql import load
 
 if TYPE_CHECKING:
-    import datetime as dt
     from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
     from uuid import UUID
 
     from db.connection import Connection
-    from db.pages import Embedding
+    from db.page_rows import Departure, DuplicatePage, Failure, Schedule
 
 _SQL = load("page_writes")
-
-
-@dataclass(frozen=True, slots=True)
-class Validators:
-    """What may differ on a page whose content did not change (A14)."""
-
-    body_hash: bytes | None
-    etag: str | None
-    last_modified: str | None
-    outlinks: Sequence[str]
-
-
-@dataclass(frozen=True, slots=True)
-class ChunkRow:
-    """A chunk as it is written. `embedding` is None when the page has this chunk already."""
-
-    hash: bytes
-    heading: str | None
-    content: str
-    token_count: int | None
-    embedding: Embedding | None
-
-
-@dataclass(frozen=True, slots=True)
-class PageRow:
-    """A page as it is written: its fields, its manifest, and its distinct chunks.
-
-    `seen_at` is the time of the check it rests on: None for one made now, the stored time for a page written again from
-    what is stored. `is_changed` is False for a text that is only embedded anew.
-    """
-
-    url: str
-    title: str | None
-    language: str | None
-    content: str
-    content_hash: bytes
-    body_hash: bytes | None
-    etag: str | None
-    last_modified: str | None
-    outlinks: Sequence[str]
-    structured: dict[str, Any] | None
-    manifest: Sequence[bytes]
-    chunks: Sequence[ChunkRow]
-    seen_at: dt.datetime | None = None
-    fetch: Fetch | None = None
-    is_changed: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Fetch:
-    """What is remembered of a download: when its answer came, and what may spare the next one.
-
-    `reader` is the version of what read the page, `lastmod` what the sitemap said of it by then, `audit_offset` the
-    count of checks at which the page's next audit cycle begins, `patience` the time until its next download.
-    """
-
-    at: dt.datetime
-    body_bytes: int
-    reader: str | None
-    lastmod: str | None
-    audit_offset: int
-    patience: dt.timedelta | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class SeenPage:
-    """A page seen again with the same content; `validators` is None where nothing else changed either.
-
-    `fetch` is None when it was not downloaded: `signal` then says on whose word it is unchanged. `patience`: how long
-    after its last download it is downloaded again, None for no limit.
-    """
-
-    id: int
-    url: str
-    validators: Validators | None = None
-    fetch: Fetch | None = None
-    signal: str | None = None
-    patience: dt.timedelta | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class DuplicatePage:
-    """A page whose text is indexed under another URL: kept with its text, without chunks of its own."""
-
-    row: PageRow
-    original: int
-
-
-@dataclass(frozen=True, slots=True)
-class Schedule:
-    """When pages are checked next: counted from the run's start, within a shortest and a longest interval.
-
-    `slack` is the share of an interval after which a page is due.
-    """
-
-    started_at: dt.datetime
-    shortest: dt.timedelta
-    longest: dt.timedelta
-    slack: float
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """A page that could not be brought up to date, and why; `retry_after`: seconds that its site asks to wait."""
-
-    url: str
-    kind: str
-    http_status: int | None
-    message: str | None
-    retry_after: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Departure:
-    """A page with clear evidence that it is gone; `target` is where it moved to."""
-
-    url: str
-    reason: str
-    http_status: int | None
-    target: str | None = None
 
 
 @asynccontextmanager
@@ -217,29 +96,13 @@ async def write_duplicates(
 
     Twins of a page that becomes a duplicate itself are handed its text first.
     """
-    batch = sorted((each.row for each in duplicates), key=lambda row: row.url)
     original = {each.row.url: each.original for each in duplicates}
     await make_way(connection, source_id, dict.fromkeys(original))
-    cursor = await connection.execute(
-        _SQL["write_duplicates"],
-        {
-            "source_id": source_id,
-            "urls": [row.url for row in batch],
-            "titles": [row.title for row in batch],
-            "languages": [row.language for row in batch],
-            "contents": [row.content for row in batch],
-            "content_hashes": [row.content_hash for row in batch],
-            "body_hashes": [row.body_hash for row in batch],
-            "etags": [row.etag for row in batch],
-            "last_modifieds": [row.last_modified for row in batch],
-            "outlinks": [link for row in batch for link in row.outlinks],
-            "outlink_counts": [len(row.outlinks) for row in batch],
-            "duplicates_of": [original[row.url] for row in batch],
-            "seen_ats": [row.seen_at for row in batch],
-        },
-    )
-    ids = {url: page_id for page_id, url in await cursor.fetchall()}
-    await connection.execute(_SQL["drop_embeddings"], {"page_ids": list(ids.values())})
+    ids = await _upsert_pages(connection, source_id, sorted((d.row for d in duplicates), key=lambda row: row.url))
+    page_ids = list(ids.values())
+    originals = [original[url] for url in ids]
+    await connection.execute(_SQL["point_at_originals"], {"page_ids": page_ids, "originals": originals})
+    await connection.execute(_SQL["drop_embeddings"], {"page_ids": page_ids})
     await _welcome(connection, source_id, list(ids))
     return ids
 
@@ -321,12 +184,13 @@ async def record_checks(
     """
     if stored := sorted(page_id for page_id, row in written.items() if row.fetch is None):
         await connection.execute(_SQL["recount"], {"page_ids": stored, "model_id": model_id})
-    checks = [_Checked(page_id, row.is_changed, row.fetch, None) for page_id, row in written.items() if row.fetch]
-    checks += [_Checked(page.id, False, page.fetch, page) for page in seen]
+    checks: dict[int, PageRow | SeenPage] = {page_id: row for page_id, row in written.items() if row.fetch is not None}
+    checks |= {page.id: page for page in seen}
     if not checks:
         return
-    checks.sort(key=lambda check: check.page_id)
-    fetches = [check.fetch for check in checks]
+    ids = sorted(checks)
+    pages = [checks[page_id] for page_id in ids]
+    fetches = [page.fetch for page in pages]
     await connection.execute(
         _SQL["record_checks"],
         {
@@ -336,33 +200,19 @@ async def record_checks(
             "shortest": schedule.shortest,
             "longest": schedule.longest,
             "slack": schedule.slack,
-            "page_ids": [check.page_id for check in checks],
-            "written": [check.seen is None for check in checks],
-            "changed": [check.is_changed for check in checks],
-            "signals": [check.seen and check.seen.signal for check in checks],
+            "page_ids": ids,
+            "written": [isinstance(page, PageRow) for page in pages],
+            "changed": [isinstance(page, PageRow) and page.is_changed for page in pages],
+            "signals": [page.signal if isinstance(page, SeenPage) else None for page in pages],
             "checks_since_fetch": [fetch and fetch.audit_offset for fetch in fetches],
             "fetched_ats": [fetch and fetch.at for fetch in fetches],
             "lastmods": [fetch and fetch.lastmod for fetch in fetches],
             "readers": [fetch and fetch.reader for fetch in fetches],
             "body_bytes": [fetch and fetch.body_bytes for fetch in fetches],
-            "patiences": [_patience(check) for check in checks],
+            "patiences": [schedule.patience(page.url) for page in pages],
         },
         prepare=True,
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _Checked:
-    page_id: int
-    is_changed: bool
-    fetch: Fetch | None
-    seen: SeenPage | None
-
-
-def _patience(check: _Checked) -> dt.timedelta | None:
-    if check.fetch is not None:
-        return check.fetch.patience
-    return check.seen.patience if check.seen is not None else None
 
 
 async def distrust(connection: Connection, source_id: UUID, signals: Sequence[str]) -> None:

@@ -249,20 +249,14 @@ async def fresh(connection: Connection, source_id: UUID, due: Due) -> Savings:
 
 
 async def unknown_outlinks(
-    connection: Connection, source_id: UUID, *, page_ids: Sequence[int], prefixes: Sequence[str], limit: int
+    connection: Connection, source_id: UUID, *, due: Due, page_ids: Sequence[int], prefixes: Sequence[str], limit: int
 ) -> list[str]:
-    """Return links below one of `prefixes` that lead from these pages to pages not in the index."""
-    values = {"source_id": source_id, "page_ids": list(page_ids), "prefixes": list(prefixes), "limit": limit}
-    cursor = await connection.execute(_SQL["unknown_outlinks"], values)
-    return [row[0] for row in await cursor.fetchall()]
+    """Return links below one of `prefixes` that lead to pages not in the index, from pages that are not downloaded.
 
-
-async def unknown_outlinks_of_fresh(
-    connection: Connection, source_id: UUID, *, due: Due, prefixes: Sequence[str], limit: int
-) -> list[str]:
-    """Return links below one of `prefixes` that lead from pages that are not due to pages not in the index."""
-    values = {"source_id": source_id, **asdict(due), "prefixes": list(prefixes), "limit": limit}
-    cursor = await connection.execute(_SQL["unknown_outlinks_of_fresh"], values)
+    These are the pages that are not due, and those of `page_ids`.
+    """
+    values = {"source_id": source_id, **asdict(due), "page_ids": list(page_ids)}
+    cursor = await connection.execute(_SQL["unknown_outlinks"], {**values, "prefixes": list(prefixes), "limit": limit})
     return [row[0] for row in await cursor.fetchall()]
 
 

@@ -11,7 +11,7 @@ from db.sql import load
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from uuid import UUID
 
     from db.connection import Connection
@@ -39,16 +39,15 @@ async def of_source(connection: Connection, source_id: UUID) -> dict[str, Record
 
 async def add_agreed_runs(connection: Connection, source_id: UUID, signals: list[str]) -> None:
     """Note a run in which these signals were compared and none lied."""
-    await _record(connection, source_id, signals, [1] * len(signals), [None] * len(signals))
+    await _record(connection, source_id, dict.fromkeys(signals))
 
 
 async def add_lies(connection: Connection, source_id: UUID, lies: Mapping[str, str]) -> None:
     """Note that signals said "unchanged" over changed content: `lies` maps each to the page. Trust begins anew."""
-    await _record(connection, source_id, list(lies), [0] * len(lies), list(lies.values()))
+    await _record(connection, source_id, lies)
 
 
-async def _record(
-    connection: Connection, source_id: UUID, signals: list[str], agreed: list[int], lie_urls: Sequence[str | None]
-) -> None:
-    values = {"source_id": source_id, "signals": signals, "agreed": agreed, "lie_urls": lie_urls}
+async def _record(connection: Connection, source_id: UUID, found: Mapping[str, str | None]) -> None:
+    """Record what was found of signals: the URL of a lie, None for none."""
+    values = {"source_id": source_id, "signals": list(found), "lie_urls": list(found.values())}
     await connection.execute(_SQL["record"], values)

@@ -163,5 +163,5 @@ async def _one_or_none(connection: Connection, where: str, value: str) -> Source
 async def _select(connection: Connection, tail: str, values: tuple[Any, ...]) -> list[Source]:
     async with connection.cursor(row_factory=class_row(Source)) as cursor:
         # `tail` is one of the literals above, never input.
-        await cursor.execute(f"SELECT {COLUMNS} FROM scraper_sources {tail}", values)  # noqa: S608
+        await cursor.execute(f"SELECT {COLUMNS} FROM scraper_sources {tail}", values)  # noqa: S608 - literals
         return await cursor.fetchall()

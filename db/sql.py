@@ -1,14 +1,16 @@
 """Loads named queries: `-- name --` lines part a file of `db/queries` into statements.
 
-A query is text for psycopg, with `%(name)s` or `%(name)b` (binary) placeholders.
+A query is text for psycopg, with `%(name)s` or `%(name)b` (binary) placeholders. `%(name)i` includes what stands under
+another name of the same file, above it: a list of columns that several queries share.
 """
 
 from __future__ import annotations
 
 import re
 from importlib.resources import files
-from typing import LiteralString, cast
+from typing import LiteralString
 
+_INCLUDE = re.compile(r"%\((\w+)\)i")
 _NAME = re.compile(r"^-- (\w+) --$", re.MULTILINE)
 
 
@@ -23,4 +25,7 @@ def load(subject: str) -> dict[str, LiteralString]:
         msg = f"db/queries/{subject}.sql: text before the first name"
         raise ValueError(msg)
     names, statements = parts[::2], parts[1::2]
-    return {name: cast("LiteralString", body.strip()) for name, body in zip(names, statements, strict=True)}
+    found: dict[str, LiteralString] = {}
+    for name, body in zip(names, statements, strict=True):
+        found[name] = _INCLUDE.sub(lambda include: found[include[1]], body.strip())
+    return found

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Collection, Mapping, Sequence
 
-    from db.page_writes import Fetch
+    from db.page_rows import Fetch
     from db.pages import KnownPage, Standing
     from pipelines.chunker import Chunk
     from pipelines.trust import Signal

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from db.page_writes import Departure
+    from db.page_rows import Departure
 
 GUARD_SHARE, GUARD_LEAST = 0.5, 10
 MOVED = ("redirect", "canonical")

@@ -9,14 +9,16 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import logging
+from functools import partial
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 from db import pages
-from db.page_writes import Schedule
+from db.jobs import PRESENT
+from db.page_rows import Schedule
 from db.pages import Due
 from pipelines.batching import Batcher
-from pipelines.schedule import LONGEST_INTERVAL, SLACK, bounds
+from pipelines.schedule import LONGEST_INTERVAL, SLACK, bounds, patience
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from scrapy.statscollectors import StatsCollector
 
     from db.models import Model
-    from db.page_writes import Departure
+    from db.page_rows import Departure
     from db.pages import KnownPage, Savings
     from db.sources import Source
     from pipelines.arguments import RunArguments
@@ -120,7 +122,7 @@ class Run:
     @property
     def schedule(self) -> Schedule:
         """When the pages that this run checks are due again."""
-        return Schedule(self.started_at, *self.check_bounds, slack=SLACK)
+        return Schedule(self.started_at, *self.check_bounds, SLACK, partial(patience, max_staleness=self.max_staleness))
 
     def save(self, rung: str, savings: Savings, *, requests: int = 0) -> None:
         """Add to the ledger what a rung of the ladder saved (C7)."""
@@ -155,6 +157,14 @@ class Run:
         """Return one counter, 0 when nothing was counted."""
         return int(self._stats.get_value(f"lcl/{name}", 0))
 
+    def known_present(self, *, by_sitemap: bool) -> int:
+        """Return how many pages that were known before this run were found there in it.
+
+        `by_sitemap`: those count, too, for which a believed sitemap spoke.
+        """
+        not_found = {"pages/new", "pages/skipped_recent", *(() if by_sitemap else ("pages/skipped_lastmod",))}
+        return sum(self.counter(kind) for kind in PRESENT if kind not in not_found) - self.counter("duplicates/new")
+
     @property
     def _stats(self) -> StatsCollector:
         assert self._crawler.stats is not None  # noqa: S101 - set before any component is built
@@ -171,6 +181,11 @@ class Run:
         return url in await self.runtime.use_connection(
             lambda connection: pages.known_urls(connection, self.source.id, [url])
         )
+
+    async def stored_text(self, url: str) -> tuple[str | None, str] | None:
+        """Return title and text of a page as the index has them, None for a page it has not."""
+        found = await self.runtime.use_connection(lambda connection: pages.contents(connection, self.source.id, [url]))
+        return found.get(url)
 
     async def _look_up(self, urls: Sequence[str]) -> list[KnownPage | None]:
         found = await self.runtime.use_connection(

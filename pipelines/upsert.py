@@ -13,21 +13,18 @@ from scrapy.exceptions import DropItem
 
 from db import pages
 from db.errors import DatabaseProblem, FenceLost
-from db.jobs import PRESENT
-from db.page_writes import ChunkRow, Departure, DuplicatePage, Failure, PageRow, SeenPage, Validators
+from db.page_rows import ChunkRow, Departure, DuplicatePage, Failure, PageRow, SeenPage, Validators
 from db.pages import Savings
 from pipelines.batching import Batcher
 from pipelines.burial import loss
 from pipelines.chunker import distinct
 from pipelines.outcome import Outcome
 from pipelines.run import Run
-from pipelines.schedule import patience
 from pipelines.trust import Signal
 from pipelines.unchanged import REEMBED
 from pipelines.writer import Done, Writer
 
 if TYPE_CHECKING:
-    import datetime as dt
     from collections.abc import Sequence
 
     from scrapy.crawler import Crawler
@@ -41,7 +38,6 @@ logger = logging.getLogger(__name__)
 MAX_PAGES = 64
 MAX_BYTES = 4_000_000
 LINGER = 0.1
-KNOWN_TO_BE_THERE = tuple(kind for kind in PRESENT if kind not in {"pages/new", "pages/skipped_recent"})
 
 
 class UpsertPipeline:
@@ -65,7 +61,7 @@ class UpsertPipeline:
         page = ItemAdapter(item)
         outcome = Outcome(page["outcome"])
         if outcome is Outcome.LISTED:
-            await self._submit(_as_listed(page["listed"], self._run.max_staleness))
+            await self._submit(_as_listed(page["listed"]))
             self._count_listed(page["listed"])
             return item
         if outcome is Outcome.GONE:
@@ -76,7 +72,7 @@ class UpsertPipeline:
             return item
         if outcome is Outcome.UNCHANGED and page.get("seen_at") is not None:
             return item
-        done = await self._submit(_as_write(page, outcome, self._run.max_staleness))
+        done = await self._submit(_as_write(page, outcome))
         if done.failure is not None:
             page["outcome"], page["reason"], page["message"] = Outcome.FAILED, done.failure.kind, done.failure.message
         elif done.twin_of is not None:
@@ -148,7 +144,7 @@ class UpsertPipeline:
         urls = list(run.departures)
         indexed, places = await run.runtime.use_connection(self._indexed)
         gone = [departure for url, departure in run.departures.items() if url in indexed]
-        present = sum(run.counter(kind) for kind in KNOWN_TO_BE_THERE) - run.counter("duplicates/new")
+        present = run.known_present(by_sitemap=True)
         suspected = loss(gone, places, total=run.known_pages, present=present)
         if suspected.is_suspect and not run.arguments.allow_mass_delete:
             run.count("pages/kept_by_guard", suspected.lost)
@@ -181,20 +177,17 @@ class UpsertPipeline:
         return indexed, {url: page.duplicate_of or page.id for url, page in moved.items()}
 
 
-def _as_listed(listed: Sequence[Standing], staleness: dt.timedelta) -> tuple[SeenPage, ...]:
-    return tuple(
-        SeenPage(page.id, page.url, signal=Signal.SITEMAP_LASTMOD, patience=patience(page.url, staleness))
-        for page in listed
-    )
+def _as_listed(listed: Sequence[Standing]) -> tuple[SeenPage, ...]:
+    return tuple(SeenPage(page.id, page.url, signal=Signal.SITEMAP_LASTMOD) for page in listed)
 
 
-def _as_write(page: ItemAdapter, outcome: Outcome, staleness: dt.timedelta) -> Write:
+def _as_write(page: ItemAdapter, outcome: Outcome) -> Write:
     if outcome is Outcome.PRESENT:
         return _as_row(page)
     if outcome is Outcome.DUPLICATE:
         return DuplicatePage(_as_row(page), page["duplicate_of"])
     if outcome is Outcome.UNCHANGED:
-        return _as_seen(page, staleness)
+        return _as_seen(page)
     return Failure(page["url"], page["reason"], page["http_status"], page["message"], page.get("retry_after"))
 
 
@@ -226,18 +219,11 @@ def _chunk_rows(page: ItemAdapter) -> list[ChunkRow]:
     return rows
 
 
-def _as_seen(page: ItemAdapter, staleness: dt.timedelta) -> SeenPage:
+def _as_seen(page: ItemAdapter) -> SeenPage:
     known = page["known"]
     now = Validators(page["body_hash"], page["etag"], page["last_modified"], tuple(page["outlinks"]))
     stored = Validators(known.body_hash, known.etag, known.last_modified, known.outlinks)
-    return SeenPage(
-        known.id,
-        known.url,
-        None if now == stored else now,
-        page.get("fetch"),
-        page.get("signal"),
-        patience(known.url, staleness),
-    )
+    return SeenPage(known.id, known.url, None if now == stored else now, page.get("fetch"), page.get("signal"))
 
 
 def _weight(write: Write) -> int:

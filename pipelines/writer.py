@@ -9,13 +9,13 @@ import psycopg
 
 from db import page_writes, signals
 from db.errors import IncompleteWrite, one_line
-from db.page_writes import DuplicatePage, Failure, PageRow, SeenPage
+from db.page_rows import DuplicatePage, Failure, PageRow, SeenPage
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from db.connection import Connection
-    from db.page_writes import Departure
+    from db.page_rows import Departure
     from pipelines.run import Run
 
     Write = PageRow | DuplicatePage | SeenPage | Failure | tuple[SeenPage, ...]

@@ -118,45 +118,11 @@ WHERE p.source_id = %(source_id)b
   AND cardinality(p.chunk_hashes) > 0
 ORDER BY p.content_hash, p.id
 
--- write_duplicates --
-INSERT INTO scraped_pages AS s (
-    source_id, url, title, language, content, content_hash, body_hash, etag, last_modified, outlinks, duplicate_of,
-    last_seen_at
-)
-SELECT
-    %(source_id)s, u.url, u.title, u.language, u.content, u.content_hash, u.body_hash, u.etag, u.last_modified,
-    (%(outlinks)s::text[])[u.outlinks_end - u.outlink_count + 1 : u.outlinks_end], u.duplicate_of,
-    coalesce(u.seen_at, now())
-FROM (
-    SELECT c.*, sum(c.outlink_count) OVER (ORDER BY c.position)::integer AS outlinks_end
-    FROM unnest(
-        %(urls)s::text[], %(titles)s::text[], %(languages)s::text[], %(contents)s::text[], %(content_hashes)s::bytea[],
-        %(body_hashes)s::bytea[], %(etags)s::text[], %(last_modifieds)s::text[], %(outlink_counts)s::integer[],
-        %(duplicates_of)s::bigint[], %(seen_ats)s::timestamptz[]
-    ) WITH ORDINALITY AS c (
-        url, title, language, content, content_hash, body_hash, etag, last_modified, outlink_count, duplicate_of,
-        seen_at, position
-    )
-) AS u
-ORDER BY u.url
-ON CONFLICT (source_id, url) DO UPDATE
-SET title = EXCLUDED.title,
-    language = EXCLUDED.language,
-    content = EXCLUDED.content,
-    content_hash = EXCLUDED.content_hash,
-    body_hash = EXCLUDED.body_hash,
-    etag = EXCLUDED.etag,
-    last_modified = EXCLUDED.last_modified,
-    outlinks = EXCLUDED.outlinks,
-    chunk_hashes = '{}',
-    structured = NULL,
-    duplicate_of = EXCLUDED.duplicate_of,
-    last_seen_at = EXCLUDED.last_seen_at,
-    last_changed_at = CASE
-        WHEN s.content_hash = EXCLUDED.content_hash THEN s.last_changed_at
-        ELSE now()
-    END
-RETURNING s.id, s.url
+-- point_at_originals --
+UPDATE scraped_pages AS p
+SET duplicate_of = u.original
+FROM unnest(%(page_ids)s::bigint[], %(originals)s::bigint[]) AS u (page_id, original)
+WHERE p.id = u.page_id
 
 -- drop_embeddings --
 DELETE FROM page_embeddings

@@ -1,10 +1,16 @@
--- Reading the index. Placeholders with %b go over the wire in binary.
+-- Reading the index. Placeholders with %b go over the wire in binary; %i includes the statement of that name.
+
+-- check --
+c.page_id IS NOT NULL, c.checks_since_fetch, c.signal, c.fetched_at, c.sitemap_lastmod, c.reader, c.body_bytes,
+c.chunks, c.tokens
+
+-- known_page --
+p.id, p.url, p.content_hash, p.body_hash, p.etag, p.last_modified, p.outlinks, p.last_seen_at, p.duplicate_of,
+%(check)i
 
 -- known_by_url --
 SELECT
-    p.id, p.url, p.content_hash, p.body_hash, p.etag, p.last_modified, p.outlinks, p.last_seen_at, p.duplicate_of,
-    c.page_id IS NOT NULL, c.checks_since_fetch, c.signal, c.fetched_at, c.sitemap_lastmod, c.reader, c.body_bytes,
-    c.chunks, c.tokens
+    %(known_page)i
 FROM scraped_pages AS p
 LEFT JOIN page_checks AS c ON c.page_id = p.id
 WHERE p.source_id = %(source_id)b
@@ -12,9 +18,7 @@ WHERE p.source_id = %(source_id)b
 
 -- due --
 SELECT
-    p.id, p.url, p.content_hash, p.body_hash, p.etag, p.last_modified, p.outlinks, p.last_seen_at, p.duplicate_of,
-    c.page_id IS NOT NULL, c.checks_since_fetch, c.signal, c.fetched_at, c.sitemap_lastmod, c.reader, c.body_bytes,
-    c.chunks, c.tokens, greatest(p.last_seen_at, f.last_failed_at)
+    %(known_page)i, greatest(p.last_seen_at, f.last_failed_at)
 FROM scraped_pages AS p
 LEFT JOIN page_checks AS c ON c.page_id = p.id
 LEFT JOIN failed_pages AS f ON f.source_id = p.source_id AND f.url = p.url
@@ -27,9 +31,7 @@ LIMIT %(limit)s
 
 -- distrusted --
 SELECT
-    p.id, p.url, p.content_hash, p.body_hash, p.etag, p.last_modified, p.outlinks, p.last_seen_at, p.duplicate_of,
-    c.page_id IS NOT NULL, c.checks_since_fetch, c.signal, c.fetched_at, c.sitemap_lastmod, c.reader, c.body_bytes,
-    c.chunks, c.tokens
+    %(known_page)i
 FROM scraped_pages AS p
 JOIN page_checks AS c ON c.page_id = p.id
 WHERE p.source_id = %(source_id)s
@@ -45,8 +47,7 @@ SELECT
     EXISTS (
         SELECT FROM failed_pages AS f WHERE f.source_id = %(source_id)s AND f.url = p.url
     ),
-    c.page_id IS NOT NULL, c.checks_since_fetch, c.signal, c.fetched_at, c.sitemap_lastmod, c.reader, c.body_bytes,
-    c.chunks, c.tokens
+    %(check)i
 FROM scraped_pages AS p
 LEFT JOIN page_checks AS c ON c.page_id = p.id
 WHERE p.source_id = %(source_id)s
@@ -68,22 +69,13 @@ WHERE source_id = %(source_id)s
 -- unknown_outlinks --
 SELECT DISTINCT link
 FROM scraped_pages AS p
-CROSS JOIN LATERAL unnest(p.outlinks) AS link
-WHERE p.source_id = %(source_id)s
-  AND p.id = ANY(%(page_ids)s)
-  AND EXISTS (SELECT FROM unnest(%(prefixes)s::text[]) AS prefix WHERE starts_with(link, prefix))
-  AND NOT EXISTS (
-      SELECT FROM scraped_pages AS k WHERE k.source_id = %(source_id)s AND k.url = link
-  )
-LIMIT %(limit)s
-
--- unknown_outlinks_of_fresh --
-SELECT DISTINCT link
-FROM scraped_pages AS p
 LEFT JOIN page_checks AS c ON c.page_id = p.id
 CROSS JOIN LATERAL unnest(p.outlinks) AS link
 WHERE p.source_id = %(source_id)s
-  AND NOT is_page_due(p.last_seen_at, c.next_check_at, %(seen_before)s, %(due_by)s, %(longest)s)
+  AND (
+      p.id = ANY(%(page_ids)s)
+      OR NOT is_page_due(p.last_seen_at, c.next_check_at, %(seen_before)s, %(due_by)s, %(longest)s)
+  )
   AND EXISTS (SELECT FROM unnest(%(prefixes)s::text[]) AS prefix WHERE starts_with(link, prefix))
   AND NOT EXISTS (
       SELECT FROM scraped_pages AS k WHERE k.source_id = %(source_id)s AND k.url = link
@@ -116,9 +108,7 @@ CROSS JOIN LATERAL (
 
 -- stored --
 SELECT
-    p.id, p.url, p.content_hash, p.body_hash, p.etag, p.last_modified, p.outlinks, p.last_seen_at, p.duplicate_of,
-    c.page_id IS NOT NULL, c.checks_since_fetch, c.signal, c.fetched_at, c.sitemap_lastmod, c.reader, c.body_bytes,
-    c.chunks, c.tokens,
+    %(known_page)i,
     p.title, p.language, p.content, p.structured
 FROM scraped_pages AS p
 LEFT JOIN page_checks AS c ON c.page_id = p.id
@@ -138,9 +128,7 @@ WHERE source_id = %(source_id)s
 
 -- heirs --
 SELECT
-    p.id, p.url, p.content_hash, p.body_hash, p.etag, p.last_modified, p.outlinks, p.last_seen_at, p.duplicate_of,
-    c.page_id IS NOT NULL, c.checks_since_fetch, c.signal, c.fetched_at, c.sitemap_lastmod, c.reader, c.body_bytes,
-    c.chunks, c.tokens,
+    %(known_page)i,
     p.title, p.language, p.content, p.structured, o.url
 FROM scraped_pages AS p
 JOIN scraped_pages AS o ON o.id = p.duplicate_of

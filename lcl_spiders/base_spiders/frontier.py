@@ -26,7 +26,7 @@ class Frontier:
     """
 
     def __init__(self, domain: str, config: SourceConfig, max_pages: int | None = None) -> None:
-        self._prefixes = (f"http://{domain}/", f"https://{domain}/")
+        self.prefixes = (f"http://{domain}/", f"https://{domain}/")
         self._allow = [re.compile(pattern) for pattern in config.allow]
         self._deny = [re.compile(pattern) for pattern in config.deny]
         self._max_depth = config.max_depth
@@ -49,9 +49,13 @@ class Frontier:
         """Return whether there are pages that the limit left out."""
         return self._is_cut_short or any(url not in self._met for url, _ in self._waiting)
 
+    def is_inside(self, url: str) -> bool:
+        """Return whether a URL is one of the source's domain."""
+        return url.startswith(self.prefixes)
+
     def is_in_scope(self, url: str) -> bool:
         """Return whether a URL belongs to the source: its domain, its allow and deny patterns, no media file."""
-        if len(url) > MAX_URL or not url.startswith(self._prefixes):
+        if len(url) > MAX_URL or not self.is_inside(url):
             return False
         if self._allow and not any(pattern.search(url) for pattern in self._allow):
             return False

@@ -13,7 +13,6 @@ from urllib.parse import urljoin, urlsplit
 from scrapy import Request
 from scrapy.http import HtmlResponse
 
-from db import pages
 from db.urls import canonical_url
 from lcl_spiders.base_spiders.answers import charset
 from lcl_spiders.base_spiders.not_found import NotFoundTemplate, Text
@@ -106,9 +105,8 @@ class MissingPages:
         return Answer(template, target)
 
     async def _stored(self, url: str) -> Text | None:
-        run = self._spider.run
-        stored = await run.runtime.use_connection(lambda connection: pages.contents(connection, run.source.id, [url]))
-        return Text(url, *stored[url]) if url in stored else None
+        stored = await self._spider.run.stored_text(url)
+        return Text(url, *stored) if stored is not None else None
 
     async def _read(self, url: str) -> tuple[Text, str | None] | None:
         """Return what a URL answers and where it was redirected to; None for anything but a page and a 200."""

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 from scrapy import Request
 
-from db import pages
-from db.page_writes import Fetch
+from db.page_rows import Fetch
 from lcl_spiders.base_spiders.answers import charset, header, is_same_page, robots_directives
 from lcl_spiders.base_spiders.conditional import (
     claims_of,
@@ -29,7 +28,7 @@ from lcl_spiders.extraction import (
     body_hash,
 )
 from lcl_spiders.items import Outcome, PageItem
-from pipelines.schedule import audit_offset, patience
+from pipelines.schedule import audit_offset
 from pipelines.similarity import containment, shingles
 from pipelines.trust import Signal
 from pipelines.unchanged import content_hash
@@ -120,11 +119,8 @@ class PageReader:
         """Return whether hardly anything of a page's stored text is left."""
         if known.content_hash == content_hash(item.title, item.content):
             return False
-        run = self._run
-        stored = await run.runtime.use_connection(
-            lambda connection: pages.contents(connection, run.source.id, [known.url])
-        )
-        old = shingles(stored[known.url][1]) if known.url in stored else frozenset()
+        _, text = await self._run.stored_text(known.url) or (None, "")
+        old = shingles(text)
         return bool(old) and containment(old, shingles(item.content)) < LEFT
 
     def _downloaded(self, response: HtmlResponse, url: str, known: KnownPage | None) -> PageItem:
@@ -148,7 +144,6 @@ class PageReader:
                 reader=EXTRACTION_VERSION,
                 lastmod=lastmod,
                 audit_offset=audit_offset(url, self._run.config.trust_audit_every) if begins else 0,
-                patience=patience(url, self._run.max_staleness),
             ),
         )
 
@@ -224,16 +219,14 @@ class PageReader:
         """Return the ETag and Last-Modified that can be sent back; a malformed one is counted and left out."""
         sent = header(response, "ETag"), header(response, "Last-Modified")
         if known is not None and None not in sent and sent == (known.etag, known.last_modified):
-            return sent
+            return sent  # found usable before
         etag = last_modified = None
         try:
-            etag = usable_etag(header(response, "ETag"))
+            etag = usable_etag(sent[0])
         except ValueError:
             self._run.count("validators/malformed")
         try:
-            last_modified = usable_last_modified(
-                header(response, "Last-Modified"), header(response, "Date"), dt.datetime.now(dt.UTC)
-            )
+            last_modified = usable_last_modified(sent[1], header(response, "Date"), dt.datetime.now(dt.UTC))
         except ValueError:
             self._run.count("validators/malformed")
         return etag, last_modified

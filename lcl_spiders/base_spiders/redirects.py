@@ -29,7 +29,7 @@ async def left_behind(spider: SourceSpider, response: Response, asked: str) -> P
     except ValueError:
         spider.run.count("redirects/malformed")
         return outcome(asked, Outcome.UNKNOWN, "redirected", status, "redirects to what is no URL")
-    inside = target.startswith((f"http://{spider.domain}/", f"https://{spider.domain}/"))
+    inside = spider.frontier.is_inside(target)
     is_permanent = was_moved_for_good(response)
     if status in GONE and (inside or is_permanent):
         return outcome(asked, Outcome.GONE, f"http_{status}", status)

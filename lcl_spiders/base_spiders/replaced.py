@@ -16,7 +16,6 @@ ALIKE = 0.8
 LEAST = 3
 ENOUGH = 50
 SKETCH = 64
-ANSWERED = ("changed", "unchanged", "not_modified", "duplicate")
 
 
 class ReplacedPages:
@@ -51,7 +50,7 @@ class ReplacedPages:
     def wall(self) -> set[int]:
         """Return the positions of kept pages that say one and the same thing, if they are a wall."""
         run = self._run
-        there = sum(run.counter(f"pages/{kind}") for kind in ANSWERED) - run.counter("duplicates/new")
+        there = run.known_present(by_sitemap=False)
         least = max(2, min(LEAST, run.known_pages))
         for pivot in self._sketches[:PIVOTS]:
             alike = {number for number, each in enumerate(self._sketches) if resemblance(pivot, each) >= ALIKE}

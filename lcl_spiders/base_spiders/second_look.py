@@ -43,15 +43,13 @@ async def _replaced(spider: SourceSpider) -> AsyncIterator[PageItem]:
     """Yield known pages of whose text hardly anything is left; unknown are those that most of the site says now."""
     run = spider.run
     wall = set() if run.arguments.allow_mass_delete else spider.replaced.wall()
-    for number, item in enumerate(spider.replaced.release()):
-        if number in wall:
-            item.outcome, item.reason = Outcome.UNKNOWN, "same_text"
-            item.message = f"answers the same text as {len(wall) - 1} others and stays as it was; see allow_mass_delete"
-            if item.url == spider.start_url:
-                run.start_failure = f"it answers the same text as {len(wall) - 1} other pages"
-        elif item.canonical is not None:
-            spider.parked.append(item)
-            continue
+    items = spider.replaced.release()
+    for item in (items[number] for number in wall):
+        item.outcome, item.reason = Outcome.UNKNOWN, "same_text"
+        item.message = f"answers the same text as {len(wall) - 1} others and stays as it was; see allow_mass_delete"
+        if item.url == spider.start_url:
+            run.start_failure = f"it answers the same text as {len(wall) - 1} other pages"
+    for item in spider.park(items):
         yield item
     await spider.pending.settled()
 

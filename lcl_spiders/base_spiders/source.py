@@ -13,7 +13,7 @@ from scrapy.http import HtmlResponse
 
 from db import pages
 from db.errors import DatabaseProblem, one_line
-from db.urls import canonical_url, domain_of
+from db.urls import canonical_url
 from lcl_spiders.base_spiders.answers import GONE, header, kind_of, outcome, robots_directives
 from lcl_spiders.base_spiders.conditional import conditional_headers, deciding_signal
 from lcl_spiders.base_spiders.frontier import MAX_URL, Frontier
@@ -250,7 +250,7 @@ class SourceSpider(Spider):
             return None
         if url == asked:
             return asked
-        if domain_of(url) != self.domain:
+        if not self.frontier.is_inside(url):
             self.run.count("requests/left_domain")
             if response.meta["is_start"]:
                 self.run.start_failure = f"it leads to another site: register that one, {url}"
@@ -305,22 +305,23 @@ class SourceSpider(Spider):
         """
         if item.outcome is not Outcome.PRESENT or self._parked_size + len(item.content) > MAX_PARKED:
             return [item]
+        ready = [item]
         if item.known is not None and await self.reader.is_replaced(item, item.known) and self.replaced.keep(item):
+            ready = self.replaced.release() if self.replaced.is_redesign() else []
+        now = self.park(ready)
+        if not any(each is item for each in now):
             self._parked_size += len(item.content)
-            return self._redesigned()
-        if item.canonical is not None:
-            self._parked_size += len(item.content)
-            self.parked.append(item)
-            return []
-        return [item]
+        return now
 
-    def _redesigned(self) -> list[PageItem]:
-        """Return the replaced pages that were kept back, once there are enough to say that they are no wall."""
-        if not self.replaced.is_redesign():
-            return []
-        released = self.replaced.release()
-        self.parked += [item for item in released if item.canonical is not None]
-        return [item for item in released if item.canonical is None]
+    def park(self, items: Iterable[PageItem]) -> list[PageItem]:
+        """Keep those back that name another page as canonical, until it has been judged; return the others."""
+        now = []
+        for item in items:
+            if item.outcome is Outcome.PRESENT and item.canonical is not None:
+                self.parked.append(item)
+            else:
+                now.append(item)
+        return now
 
     def page_failed(self, failure: Failure) -> list[PageItem | Request]:
         """Turn a request without an answer into an item: by the type of the error, never by its text (A23)."""

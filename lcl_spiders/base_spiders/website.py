@@ -61,12 +61,12 @@ class WebsiteSpider(SourceSpider):
         if run.known_pages > fresh.pages + len(reader.skipped):
             async for request in self._known_pages():
                 yield request
-        async for result in self._pages_left_unread(reader.skipped, has_fresh=bool(fresh.pages)):
-            yield result
+        if fresh.pages or reader.skipped or run.arguments.reembed:
+            async for result in self._pages_left_unread(reader.skipped):
+                yield result
 
     async def _robots_txt(self) -> bytes | None:
         """Return the site's robots.txt, None when it cannot be read: then the run stops, and nothing is asked."""
-        assert self.crawler.engine is not None  # noqa: S101 - it is there while a spider runs
         robots = self.crawler.get_downloader_middleware(TypedRobotsTxtMiddleware)
         if robots is None:
             return b""
@@ -147,13 +147,22 @@ class WebsiteSpider(SourceSpider):
         self.run.count("pages/skipped_recent", -1)
         self.run.save("recent", -Savings.of([known]), requests=-1)
 
-    async def _pages_left_unread(self, skipped: Sequence[int], *, has_fresh: bool) -> AsyncIterator[Request | PageItem]:
+    async def _pages_left_unread(self, skipped: Sequence[int]) -> AsyncIterator[Request | PageItem]:
         """Skip pages that are not due (A15), but neither what only they lead to (C3) nor a re-embedding.
 
         `skipped`: ids of pages that were due, and that a sitemap vouches for.
         """
         run = self.run
-        links = await self._links_of_unread(skipped, has_fresh=has_fresh)
+        links = await run.runtime.use_connection(
+            lambda connection: pages.unknown_outlinks(
+                connection,
+                run.source.id,
+                due=run.due,
+                page_ids=skipped,
+                prefixes=self.frontier.prefixes,
+                limit=self.config.max_pages,
+            )
+        )
         for at in range(0, len(links), BATCH):
             for request in await self.follow(links[at : at + BATCH], depth=1):
                 yield request
@@ -161,22 +170,3 @@ class WebsiteSpider(SourceSpider):
         if run.arguments.reembed:
             async for item in stored_pages(self):
                 yield item
-
-    async def _links_of_unread(self, skipped: Sequence[int], *, has_fresh: bool) -> list[str]:
-        run = self.run
-        inside = [f"http://{self.domain}/", f"https://{self.domain}/"]
-        limit = self.config.max_pages
-        links: list[str] = []
-        if has_fresh:
-            links += await run.runtime.use_connection(
-                lambda connection: pages.unknown_outlinks_of_fresh(
-                    connection, run.source.id, due=run.due, prefixes=inside, limit=limit
-                )
-            )
-        if skipped:
-            links += await run.runtime.use_connection(
-                lambda connection: pages.unknown_outlinks(
-                    connection, run.source.id, page_ids=skipped, prefixes=inside, limit=limit
-                )
-            )
-        return links

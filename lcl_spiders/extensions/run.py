@@ -20,7 +20,7 @@ from scrapy import signals
 from scrapy.exceptions import CloseSpider
 from scrapy.http import Response
 
-from db import indexes, jobs, models, page_writes, pages, sources
+from db import indexes, jobs, models, page_rows, page_writes, pages, sources
 from db import signals as source_signals
 from db.errors import AmbiguousSource, DatabaseProblem, FenceLost, SourceNotFound, one_line
 from db.locks import DomainLock
@@ -69,7 +69,7 @@ class RunExtension:
         self._lock: DomainLock | None = None
         self._watch: asyncio.Task[None] | None = None
         self._leased: runtime.Runtime | None = None
-        self._unforeseen: list[page_writes.Failure] = []
+        self._unforeseen: list[page_rows.Failure] = []
         self._alerts: list[Alert] = []
 
     @classmethod
@@ -213,7 +213,7 @@ class RunExtension:
         self.run.count("pages/failed")
         message = f"{type(error).__name__}: {one_line(error)}"[:500] if error is not None else None
         if url:
-            self._unforeseen.append(page_writes.Failure(url, "internal_error", None, message))
+            self._unforeseen.append(page_rows.Failure(url, "internal_error", None, message))
 
     async def spider_closed(self, reason: str) -> None:
         """Record how the run ended and undo in reverse what `spider_opened` did, as far as it came."""

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from db import page_writes, pages, sources
+from db import page_rows, page_writes, pages, sources
 from db.connection import Connection, connect
 from db.errors import IncompleteWrite
 from db.models import Model
-from db.page_writes import SeenPage, Validators
+from db.page_rows import SeenPage, Validators
 from db.pages import Due
 from tests.support.index import Index, chunk, digest, page, vector
 from tests.support.postgres import rows, value
@@ -247,7 +247,7 @@ class TestChangedPages:
 class TestRefusals:
     """An error of any kind leaves every page of the transaction as it was."""
 
-    async def assert_refused(self, index: Index, refused: type[Exception], *written: page_writes.PageRow) -> None:
+    async def assert_refused(self, index: Index, refused: type[Exception], *written: page_rows.PageRow) -> None:
         await index.write(page(index.url("a"), "one", "two"), page(index.url("z"), "last"))
         query = "SELECT * FROM scraped_pages AS p JOIN page_embeddings AS e ON e.page_id = p.id ORDER BY e.id"
         before = await rows(index.connection, query)

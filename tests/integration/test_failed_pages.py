@@ -8,7 +8,7 @@ import pytest
 from db import pages
 from db.connection import Connection
 from db.errors import IncompleteWrite
-from db.page_writes import Departure, Failure, SeenPage
+from db.page_rows import Departure, Failure, SeenPage
 from tests.support.index import Index, digest, page
 from tests.support.postgres import rows, value
 

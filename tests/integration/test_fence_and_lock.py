@@ -12,7 +12,7 @@ from db import jobs, locks, page_writes, sources
 from db.connection import Connection, connect
 from db.errors import DatabaseUnavailable, FenceLost
 from db.locks import DomainLock
-from db.page_writes import Departure, Failure, SeenPage
+from db.page_rows import Departure, Failure, SeenPage
 from tests.support.index import Index, page
 from tests.support.postgres import is_waiting, rows, value
 

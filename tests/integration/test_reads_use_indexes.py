@@ -6,10 +6,10 @@ import numpy as np
 import psycopg
 import pytest
 
-from db import indexes, models, page_writes, pages, search, sources
+from db import indexes, models, page_rows, page_writes, pages, search, sources
 from db.connection import Connection, connect
 from db.models import Model
-from db.page_writes import SeenPage
+from db.page_rows import SeenPage
 from db.sources import Source
 from tests.support.index import Index, digest, page
 from tests.support.postgres import plan, rows, value
@@ -285,8 +285,8 @@ class TestSearchIndexes:
         index = await Index.opened(connection, source, model)
         wide = np.ones(dimensions, np.float32)
         base = page(index.url("a"), "one")
-        one = page_writes.ChunkRow(digest("one"), None, "one", None, wide)
-        await index.write(page_writes.PageRow(**{f: getattr(base, f) for f in base.__slots__} | {"chunks": [one]}))
+        one = page_rows.ChunkRow(digest("one"), None, "one", None, wide)
+        await index.write(page_rows.PageRow(**{f: getattr(base, f) for f in base.__slots__} | {"chunks": [one]}))
 
         (vectors, _) = await indexes.ensure(connection, model, min_chunks=1)
 

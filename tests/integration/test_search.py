@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from db import search, sources
 from db.connection import Connection, connect
 from db.models import Model
-from db.page_writes import ChunkRow
+from db.page_rows import ChunkRow
 from db.search import Hit
 from db.sources import Source
 from tests.support.index import Index, digest, page

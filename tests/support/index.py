@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from db import page_writes, pages
+from db import page_rows, page_writes, pages
 from db.connection import Connection
 from db.models import Model
-from db.page_writes import ChunkRow, PageRow
+from db.page_rows import ChunkRow, PageRow
 from db.sources import Source
 from tests.support.postgres import rows
 
@@ -107,17 +107,17 @@ class Index:
         async with page_writes.write(self.connection, self.source.domain, self.fence):
             await page_writes.replace_pages(self.connection, self.source.id, self.model.id, written)
 
-    async def seen(self, *seen: page_writes.SeenPage) -> None:
+    async def seen(self, *seen: page_rows.SeenPage) -> None:
         """Mark pages as seen in one transaction."""
         async with page_writes.write(self.connection, self.source.domain, self.fence):
             await page_writes.mark_seen(self.connection, self.source.id, seen)
 
-    async def fail(self, *failures: page_writes.Failure) -> None:
+    async def fail(self, *failures: page_rows.Failure) -> None:
         """Record failures in one transaction."""
         async with page_writes.write(self.connection, self.source.domain, self.fence):
             await page_writes.record_failures(self.connection, self.source.id, failures)
 
-    async def bury(self, job_id: UUID, *departures: page_writes.Departure) -> int:
+    async def bury(self, job_id: UUID, *departures: page_rows.Departure) -> int:
         """Bury pages in one transaction, and return how many there were."""
         async with page_writes.write(self.connection, self.source.domain, self.fence):
             return await page_writes.bury(self.connection, self.source.id, job_id, departures)

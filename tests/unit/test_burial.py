@@ -2,7 +2,7 @@
 
 import pytest
 
-from db.page_writes import Departure
+from db.page_rows import Departure
 from pipelines.burial import loss
 
 

@@ -13,8 +13,7 @@ WALL = " ".join(tale("maintenance", 2))
 
 
 def kept(*texts: str, known: int = 100, there: int = 0) -> ReplacedPages:
-    counters = {"pages/unchanged": there}
-    run = SimpleNamespace(known_pages=known, counter=lambda name: counters.get(name, 0))
+    run = SimpleNamespace(known_pages=known, known_present=lambda *, by_sitemap: 0 if by_sitemap else there)
     pages = ReplacedPages(run)
     for number, text in enumerate(texts):
         assert pages.keep(PageItem(f"/{number}", Outcome.PRESENT, title="t", content=text))
