@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+from cssselect import ExpressionError, HTMLTranslator, SelectorError
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from db.errors import InvalidSource
@@ -28,7 +29,17 @@ def _pattern(value: str) -> str:
     return value
 
 
+def _selector(value: str) -> str:
+    try:
+        HTMLTranslator().css_to_xpath(value)
+    except (SelectorError, ExpressionError) as error:
+        msg = f"{value!r} is no CSS selector: {error}"
+        raise ValueError(msg) from None
+    return value
+
+
 Pattern = Annotated[str, AfterValidator(_pattern)]
+Selector = Annotated[str, AfterValidator(_selector)]
 
 
 MAX_INTERVAL = 10**9  # seconds, some thirty years
@@ -41,7 +52,27 @@ class SourceConfig(BaseModel):
 
     allow: list[Pattern] = Field(default=[], description="regular expressions; a URL must match one of them")
     deny: list[Pattern] = Field(default=[], description="regular expressions; a URL must match none of them")
+    start_urls: list[str] = Field(default=[], description="more URLs of the domain to begin with")
     sitemaps: bool = Field(default=True, description="follow the sitemaps that robots.txt names")
+    item_links: Selector | None = Field(
+        default=None, description="CSS of the links to items on a listing; without it they are found by themselves"
+    )
+    next_page: Selector | None = Field(
+        default=None, description="CSS of the link to a listing's next page; without it, it is found by itself"
+    )
+    max_listing_pages: int = Field(default=50, ge=1, description="pages of a listing that are followed in one run")
+    extractor: Literal["auto", "trafilatura", "resiliparse", "full"] = Field(
+        default="auto", description="how the main text is found: auto, trafilatura, resiliparse or full (all text)"
+    )
+    content_css: list[Selector] = Field(default=[], description="CSS of the elements that hold the main text")
+    exclude_css: list[Selector] = Field(default=[], description="CSS of elements that are left out of the text")
+    title_css: Selector | None = Field(default=None, description="CSS of the element that holds a page's title")
+    render: Literal["never", "always"] = Field(
+        default="never", description="whether pages are rendered in a browser: never or always"
+    )
+    render_wait: Selector | None = Field(
+        default=None, description="CSS of an element that a rendered page waits for (default: a quiet network)"
+    )
     max_pages: int = Field(default=10_000, ge=1, description="page requests in one run")
     max_depth: int = Field(default=30, ge=1, description="links from the start URL")
     min_check_interval: int | None = Field(
