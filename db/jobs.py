@@ -49,22 +49,42 @@ class Job:
 
 async def start(
     connection: Connection, job_id: UUID, *, source_id: UUID, trigger: str, args: dict[str, Any], worker: str
-) -> dt.datetime:
-    """Record a run that begins now, and return the database's time. Bears repetition: the id is the caller's."""
+) -> dt.datetime | None:
+    """Record a run that begins now, and return the database's time; None for a job that is closed, or to be cancelled.
+
+    A queued job keeps its trigger. Bears repetition: the id is the caller's.
+    """
     cursor = await connection.execute(
         """
         INSERT INTO scrape_jobs AS j (id, source_id, trigger, status, args, started_at, worker)
         VALUES (%s, %s, %s, 'running', %s, now(), %s)
         ON CONFLICT (id) DO UPDATE
-        SET worker = EXCLUDED.worker
+        SET status = 'running', args = EXCLUDED.args, worker = EXCLUDED.worker,
+            started_at = coalesce(j.started_at, EXCLUDED.started_at)
+        WHERE j.status IN ('queued', 'running')
+          AND NOT j.cancel_requested
         RETURNING started_at
         """,
         (job_id, source_id, trigger, Jsonb(args), worker),
     )
     row = await cursor.fetchone()
-    assert row is not None  # noqa: S101 - INSERT ... RETURNING always answers
-    started_at: dt.datetime = row[0]
-    return started_at
+    return row[0] if row else None
+
+
+async def report(connection: Connection, job_id: UUID, stats: dict[str, Any]) -> bool:
+    """Record how far a run has come, and return whether it is to stop: somebody cancelled or closed it."""
+    cursor = await connection.execute(
+        """
+        UPDATE scrape_jobs
+        SET stats = %s, heard_at = now()
+        WHERE id = %s
+          AND status = 'running'
+        RETURNING cancel_requested
+        """,
+        (Jsonb(stats), job_id),
+    )
+    row = await cursor.fetchone()
+    return row is None or bool(row[0])
 
 
 async def finish(

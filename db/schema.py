@@ -7,9 +7,10 @@ own lock is a row that a killed process leaves behind.
 from __future__ import annotations
 
 import logging
+import re
 import tempfile
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -31,6 +32,7 @@ logging.getLogger("yoyo").setLevel(logging.WARNING)
 
 _MIGRATION_LOCK = 0x6C636C01  # "lcl", 1: any number that only we use
 LOCK_TIMEOUT = "60s"
+_INCLUDE = re.compile(r"^-- include: (?P<package>\S+) (?P<first>\S+) \.\. (?P<last>\S+)$", re.MULTILINE)
 _IS_MIGRATED: LiteralString = "SELECT to_regclass('_yoyo_migration') IS NOT NULL"
 _APPLIED: LiteralString = "SELECT migration_id FROM _yoyo_migration"
 
@@ -47,6 +49,23 @@ def names() -> list[str]:
     """Return the names of the bundled migrations in order."""
     found = (file.name for file in files("db.migrations").iterdir())
     return sorted(name[:-4] for name in found if name.endswith(".sql") and not name.endswith(".rollback.sql"))
+
+
+def text(file_name: str) -> str:
+    """Return a migration's statements, those that it includes from a library's own migrations among them.
+
+    A line `-- include: package first .. last` stands for that package's SQL files from one name to another: fixed for
+    ever, as a released migration is.
+    """
+    own = files("db.migrations").joinpath(file_name).read_text(encoding="utf-8")
+    return _INCLUDE.sub(lambda line: _included(line["package"], line["first"], line["last"]), own)
+
+
+def _included(package: str, first: str, last: str) -> str:
+    found = sorted(
+        (file for file in files(package).iterdir() if file.name.endswith(".sql")), key=lambda file: file.name
+    )
+    return "\n".join(file.read_text(encoding="utf-8") for file in found if first <= file.name < f"{last}~")
 
 
 async def applied(connection: Connection) -> set[str]:
@@ -101,7 +120,7 @@ def _run(backend: Any, migration: Any, direction: str) -> str:
     # yoyo's own apply_one commits the steps and then the record of them: a kill between the two would leave a schema
     # that can go neither forward nor back.
     try:
-        with backend.transaction():
+        with backend.transaction(), _no_savepoints(backend):
             migration.process_steps(backend, direction)
             backend.log_migration(migration, direction)
             (backend.mark_one if direction == "apply" else backend.unmark_one)(migration, log=False)
@@ -109,6 +128,16 @@ def _run(backend: Any, migration: Any, direction: str) -> str:
         msg = f"migration {migration.id} ({direction}) failed and left nothing behind: {one_line(error)}"
         raise MigrationFailed(msg) from error
     return str(migration.id)
+
+
+@contextmanager
+def _no_savepoints(backend: Any) -> Iterator[None]:
+    """Run the steps in the transaction itself: a value added to an enum in a savepoint could not be used after it."""
+    backend.transaction = nullcontext
+    try:
+        yield
+    finally:
+        del backend.transaction
 
 
 def _applied(connection: psycopg.Connection[tuple[Any, ...]]) -> set[str]:
@@ -133,7 +162,7 @@ def _migrations(url: str) -> Iterator[tuple[Any, Any]]:
             # Copied out, because yoyo opens files by path and an egg has none.
             for file in files("db.migrations").iterdir():
                 if file.name.endswith(".sql"):
-                    Path(folder, file.name).write_bytes(file.read_bytes())
+                    Path(folder, file.name).write_text(text(file.name), encoding="utf-8")
             backend = yoyo.get_backend(_yoyo_url(url))
             try:
                 backend.break_lock()  # of a process that was killed: a living one would hold our own lock

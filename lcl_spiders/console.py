@@ -70,7 +70,7 @@ class IndexCommand(ScrapyCommand):
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         super().add_options(parser)
-        parser.formatter_class = _HelpFormatter
+        parser.formatter_class = HelpFormatter
         parser.add_argument("--json", action="store_true", help="print JSON and nothing else on stdout")
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
@@ -130,12 +130,12 @@ class IndexCommand(ScrapyCommand):
         sys.stderr.write(f"scrapy {name}: {' '.join(message.split())}\n")
 
 
-class _HelpFormatter(ScrapyHelpFormatter):
+class HelpFormatter(ScrapyHelpFormatter):
     """Keeps the lines of a description, and leaves alone those that are indented: the examples."""
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
         return "\n".join(
-            line if line.startswith("  ") else super(_HelpFormatter, self)._fill_text(line, width, indent)
+            line if line.startswith("  ") else super(HelpFormatter, self)._fill_text(line, width, indent)
             for line in text.splitlines()
         )
 

@@ -21,6 +21,7 @@ from pipelines.config import database_address
 
 if TYPE_CHECKING:
     import builtins
+    from collections.abc import Mapping
 
     from scrapy import Request, Spider
     from scrapy.settings import BaseSettings
@@ -45,8 +46,13 @@ class SourceSpiderLoader:
         if spider_name in KINDS:
             return KINDS[spider_name]
         row = self._row(spider_name)
-        if row is None:
-            return self._code.load(spider_name)
+        return self._code.load(spider_name) if row is None else self.spider_of(row)
+
+    def spider_of(self, row: Mapping[str, Any]) -> type[Spider]:
+        """Return the spider class of a row of `scraper_sources`: slug, start_url, domain, spider, config.
+
+        Raises `KeyError` when its kind of spider is not there, and `InvalidSource` for settings that make no sense.
+        """
         base = KINDS.get(row["spider"]) or self._code.load(row["spider"])
         config = SourceConfig.parse(row["config"])
         return type(

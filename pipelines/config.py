@@ -80,9 +80,9 @@ def _given(settings: BaseSettings, name: str) -> str | None:
     return settings.get(name) or os.environ.get(name) or None
 
 
-def whole_number(settings: BaseSettings, name: str, low: int, high: int) -> int:
+def whole_number(settings: BaseSettings, name: str, low: int, high: int, default: int | None = None) -> int:
     """Return a setting that must be a whole number in a range. Raises `ValueError` that says so."""
-    value = _number(settings, name, None, low, high)
+    value = _number(settings, name, default, low, high)
     if value is None:
         msg = f"{name} is not set: give a whole number from {low} to {high}"
         raise ValueError(msg)

@@ -9,9 +9,10 @@ import asyncio
 import logging
 import os
 import socket
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import psycopg
 from itemadapter import ItemAdapter
@@ -26,6 +27,7 @@ from db.errors import AmbiguousSource, DatabaseProblem, FenceLost, SourceNotFoun
 from db.locks import DomainLock
 from lcl_spiders.base_spiders import SourceSpider
 from lcl_spiders.extensions.alerts import Alert, alerts
+from lcl_spiders.extensions.report import report
 from lcl_spiders.extensions.summary import summarise
 from lcl_spiders.extensions.verdict import Verdict, judge
 from pipelines import runtime
@@ -39,6 +41,7 @@ from pipelines.run import Run
 from pipelines.trust import Trust
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Coroutine
 
     from scrapy import Spider
@@ -65,9 +68,10 @@ class RunExtension:
     def __init__(self, crawler: Crawler, run: Run) -> None:
         self.run = run
         self._crawler = crawler
+        self._made = time.monotonic()
         self._refusal: Verdict | None = None
         self._lock: DomainLock | None = None
-        self._watch: asyncio.Task[None] | None = None
+        self._watches: list[asyncio.Task[None]] = []
         self._leased: runtime.Runtime | None = None
         self._unforeseen: list[page_rows.Failure] = []
         self._alerts: list[Alert] = []
@@ -79,6 +83,7 @@ class RunExtension:
         arguments = RunArguments.parse(getattr(crawler.spider, "run_arguments", {}))
         extension = cls(crawler, Run(crawler, config, arguments))
         crawler.signals.connect(extension.spider_opened, signal=signals.spider_opened)
+        crawler.signals.connect(extension.first_request, signal=signals.request_reached_downloader)
         crawler.signals.connect(extension.spider_idle, signal=signals.spider_idle)
         crawler.signals.connect(extension.spider_closed, signal=signals.spider_closed)
         crawler.signals.connect(extension.item_error, signal=signals.item_error)
@@ -117,7 +122,8 @@ class RunExtension:
         await self._take_domain()
         run.model = await self._checked_model()
         await run.runtime.use_connection(self._begin)
-        self._watch = asyncio.get_running_loop().create_task(self._watch_lock())
+        loop = asyncio.get_running_loop()
+        self._watches = [loop.create_task(self._watch_lock()), loop.create_task(report(run))]
         logger.info("%s: run %s, %d known pages, %s", run.source.slug, run.job_id, run.known_pages, run.arguments)
 
     async def _take_domain(self) -> None:
@@ -155,7 +161,10 @@ class RunExtension:
 
     async def _begin(self, connection: Connection) -> None:
         run = self.run
-        run.started_at = await self._start_job(connection)
+        started_at = await self._start_job(connection)
+        if started_at is None:
+            raise self._refuse("cancelled", "the job was cancelled before it began; nothing was done")
+        run.started_at = started_at
         assert self._lock is not None  # noqa: S101 - taken in _take_domain
         run.fence = await self._lock.raise_fence(run.job_id)
         if lost := await jobs.close_lost(connection, domain=run.source.domain, keep=run.job_id):
@@ -165,10 +174,11 @@ class RunExtension:
         run.trust = Trust(records, run.config.trust_after)
         run.usual_yield = await jobs.usual_yield(connection, run.source.id)
 
-    async def _start_job(self, connection: Connection) -> Any:
+    async def _start_job(self, connection: Connection) -> dt.datetime | None:
         run = self.run
         if not hasattr(run, "job_id"):
-            run.job_id = uuid4()
+            queued = self._crawler.settings.get("LCL_JOB_ID")
+            run.job_id = UUID(queued) if queued else uuid4()
         return await jobs.start(
             connection,
             run.job_id,
@@ -191,6 +201,12 @@ class RunExtension:
         log = logger.warning if self._refusal.status == "skipped" else logger.error
         log("%s: %s: %s", self._crawler.spider and self._crawler.spider.name, reason, message)
         return CloseSpider(reason)
+
+    def first_request(self) -> None:
+        """Note what it took from taking the job to the first request, robots.txt: the start-up cost of a source."""
+        self._crawler.signals.disconnect(self.first_request, signal=signals.request_reached_downloader)
+        taken = self._crawler.settings.getfloat("LCL_JOB_TAKEN") or self._made
+        self.run.count("start/milliseconds", round((time.monotonic() - taken) * 1000))
 
     def spider_idle(self) -> None:
         """Note that everything that was asked for has been answered."""
@@ -217,10 +233,10 @@ class RunExtension:
 
     async def spider_closed(self, reason: str) -> None:
         """Record how the run ended and undo in reverse what `spider_opened` did, as far as it came."""
-        if self._watch is not None:
-            self._watch.cancel()
+        for watch in self._watches:
+            watch.cancel()
             with suppress(asyncio.CancelledError):
-                await self._watch
+                await watch
         run = self.run
         self.verdict = verdict = self._refusal or judge(run, reason)
         if self._leased is not None and hasattr(run, "source"):

@@ -38,7 +38,7 @@ class Verdict:
     @classmethod
     def refusal(cls, reason: str, message: str) -> Verdict:
         """A run that ended before its first request."""
-        return cls("skipped" if reason == "domain_locked" else "failed", reason, message, None)
+        return cls("skipped" if reason in {"domain_locked", "cancelled"} else "failed", reason, message, None)
 
     @classmethod
     def failure(cls, reason: str, message: str) -> Verdict:

@@ -1,0 +1,158 @@
+-- The queue of runs: Procrastinate's jobs, and the rows of `scrape_jobs` that they carry out.
+
+-- one_at_a_time --
+SELECT pg_advisory_xact_lock(hashtextextended('lcl-queue', 0))
+
+-- due --
+SELECT id FROM scraper_sources_due ORDER BY priority DESC, last_success_at NULLS FIRST, slug
+
+-- available --
+SELECT
+    s.id,
+    s.slug,
+    s.enabled AND NOT s.auto_disabled AS is_enabled,
+    s.backoff_until
+FROM scraper_sources AS s
+WHERE s.id = ANY (%(source_ids)s)
+
+-- queueable --
+-- Sources without a job that waits, in the order in which they were asked for.
+SELECT
+    s.id,
+    s.domain,
+    coalesce(%(priority)s::integer, s.priority) AS priority
+FROM unnest(%(source_ids)s::uuid[]) WITH ORDINALITY AS w (id, place)
+JOIN scraper_sources AS s ON s.id = w.id
+WHERE NOT EXISTS (
+    SELECT FROM procrastinate_jobs AS q
+    WHERE q.queueing_lock = s.id::text
+      AND q.status = 'todo'
+)
+ORDER BY w.place
+
+-- insert_jobs --
+INSERT INTO scrape_jobs (id, source_id, trigger, status, args, priority, attempt)
+SELECT w.id, w.source_id, %(trigger)s, 'queued', %(args)s, w.priority, %(attempt)s
+FROM unnest(%(ids)s::uuid[], %(source_ids)s::uuid[], %(priorities)s::integer[]) AS w (id, source_id, priority)
+
+-- note_places --
+UPDATE scrape_jobs AS j
+SET queue_id = w.queue_id
+FROM unnest(%(ids)s::uuid[], %(queue_ids)s::bigint[]) AS w (id, queue_id)
+WHERE j.id = w.id
+
+-- request --
+SELECT j.id, j.source_id, j.trigger, j.args, j.priority, j.attempt, s.slug
+FROM scrape_jobs AS j
+JOIN scraper_sources AS s ON s.id = j.source_id
+WHERE j.id = %(job_id)s
+
+-- waiting --
+SELECT count(*) FROM procrastinate_jobs WHERE queue_name = %(queue)s AND status = 'todo'
+
+-- waiting_now --
+SELECT count(*)
+FROM procrastinate_jobs
+WHERE queue_name = %(queue)s
+  AND status = 'todo'
+  AND (scheduled_at IS NULL OR scheduled_at <= now())
+
+-- is_drained --
+SELECT NOT EXISTS (
+    SELECT FROM procrastinate_jobs
+    WHERE queue_name = %(queue)s
+      AND status IN ('todo', 'doing')
+)
+
+-- take_orphans --
+-- Jobs that a worker had taken and that has not been heard of since, and rows that wait for a job which is not there.
+WITH dead AS (
+    DELETE FROM procrastinate_jobs AS q
+    WHERE q.queue_name = %(queue)s
+      AND q.status = 'doing'
+      AND NOT EXISTS (
+          SELECT FROM procrastinate_workers AS w
+          WHERE w.id = q.worker_id
+            AND w.last_heartbeat > now() - %(silence)s::interval
+      )
+    RETURNING q.id
+), orphans AS (
+    SELECT j.id, j.status
+    FROM scrape_jobs AS j
+    WHERE j.queue_id IN (SELECT id FROM dead)
+    UNION
+    SELECT j.id, j.status
+    FROM scrape_jobs AS j
+    WHERE j.status = 'queued'
+      AND NOT EXISTS (SELECT FROM procrastinate_jobs AS q WHERE q.id = j.queue_id)
+), closed AS (
+    UPDATE scrape_jobs AS j
+    SET status = 'failed', completed_at = now(), finish_reason = 'lost',
+        error = 'the worker that took this job died before it began; nothing was done'
+    FROM orphans AS o
+    WHERE j.id = o.id
+      AND j.status = 'queued'
+    RETURNING j.id
+)
+SELECT o.id
+FROM orphans AS o
+JOIN scrape_jobs AS j ON j.id = o.id
+WHERE o.id IN (SELECT id FROM closed)
+   OR (j.status = 'failed' AND j.finish_reason = 'lost')
+
+-- cancel_queued --
+WITH taken AS (
+    DELETE FROM procrastinate_jobs AS q
+    USING scrape_jobs AS j
+    WHERE j.id = ANY (%(job_ids)s)
+      AND j.status = 'queued'
+      AND q.id = j.queue_id
+      AND q.status = 'todo'
+    RETURNING j.id
+)
+UPDATE scrape_jobs AS j
+SET status = 'skipped', completed_at = now(), finish_reason = 'cancelled', error = 'cancelled before it began'
+FROM taken
+WHERE j.id = taken.id
+RETURNING j.id
+
+-- cancel_running --
+UPDATE scrape_jobs
+SET cancel_requested = true
+WHERE id = ANY (%(job_ids)s)
+  AND status IN ('queued', 'running')
+RETURNING id
+
+-- open_jobs --
+SELECT id FROM scrape_jobs WHERE source_id = %(source_id)s AND status IN ('queued', 'running')
+
+-- outcomes --
+-- The newest run of each source since a time: what became of what was asked for.
+SELECT DISTINCT ON (j.source_id)
+    s.slug,
+    j.id,
+    j.status,
+    j.finish_reason,
+    j.error,
+    j.attempt,
+    j.stats
+FROM scrape_jobs AS j
+JOIN scraper_sources AS s ON s.id = j.source_id
+WHERE j.source_id = ANY (%(source_ids)s)
+  AND j.queued_at >= %(since)s
+ORDER BY j.source_id, j.queued_at DESC
+
+-- open_among --
+SELECT
+    count(*) FILTER (WHERE status = 'queued') AS queued,
+    count(*) FILTER (WHERE status = 'running') AS running
+FROM scrape_jobs
+WHERE status IN ('queued', 'running')
+  AND source_id = ANY (%(source_ids)s)
+
+-- running --
+SELECT j.id, s.slug, j.trigger, j.worker, j.started_at, j.heard_at, j.stats
+FROM scrape_jobs AS j
+JOIN scraper_sources AS s ON s.id = j.source_id
+WHERE j.status = 'running'
+ORDER BY j.started_at

@@ -1,0 +1,266 @@
+"""The queue of runs: Procrastinate's jobs, each of which carries out one row of `scrape_jobs`.
+
+A source waits in the queue at most once (`queueing_lock` is its id), and of the sources of one domain one runs at a
+time (`lock` is the domain). A run that must be made again is a new job with its own record: nothing recurses.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from uuid import UUID, uuid4
+
+from procrastinate import PsycopgConnector
+from procrastinate.jobs import Job as QueueJob
+from procrastinate.manager import JobManager
+from psycopg.rows import class_row
+from psycopg.types.json import Jsonb
+
+from db import jobs, sources
+from db.sql import load
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from db.connection import Connection
+
+_SQL = load("queue")
+
+QUEUE = "crawls"
+CRAWL = "crawl"
+"""The name of the queue, and of its task; its only argument is `job_id`, the id of a row of `scrape_jobs`."""
+
+MAX_RETRIES = 3
+BATCH = 1_000
+
+
+@dataclass(frozen=True)
+class Request:
+    """A queued run: what is to be crawled, how, and how often it was tried before."""
+
+    id: UUID
+    source_id: UUID
+    slug: str
+    trigger: str
+    args: dict[str, Any]
+    priority: int
+    attempt: int
+
+
+@dataclass(frozen=True)
+class Availability:
+    """Whether a source may be refreshed at this moment."""
+
+    id: UUID
+    slug: str
+    is_enabled: bool
+    backoff_until: dt.datetime | None
+
+    @property
+    def obstacle(self) -> str | None:
+        """Why not, None when it may."""
+        if not self.is_enabled:
+            return f"it is disabled: scrapy sources enable {self.slug}"
+        if self.backoff_until is not None and self.backoff_until > dt.datetime.now(dt.UTC):
+            return f"it failed too often and waits until {self.backoff_until:%Y-%m-%d %H:%M} UTC"
+        return None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a source since it was asked for: its newest run."""
+
+    slug: str
+    id: UUID
+    status: str
+    finish_reason: str | None
+    error: str | None
+    attempt: int
+    stats: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Running:
+    """A run at work. `stats` are its counters when it was last heard of."""
+
+    id: UUID
+    slug: str
+    trigger: str
+    worker: str | None
+    started_at: dt.datetime
+    heard_at: dt.datetime | None
+    stats: dict[str, Any]
+
+
+async def due(connection: Connection) -> list[UUID]:
+    """Return the sources that a refresh takes, the most urgent first: available, due, neither queued nor running."""
+    cursor = await connection.execute(_SQL["due"])
+    return [row[0] for row in await cursor.fetchall()]
+
+
+async def availability(connection: Connection, source_ids: Collection[UUID]) -> list[Availability]:
+    """Return for each of these sources whether it may be refreshed."""
+    async with connection.cursor(row_factory=class_row(Availability)) as cursor:
+        await cursor.execute(_SQL["available"], {"source_ids": list(source_ids)})
+        return await cursor.fetchall()
+
+
+async def enqueue(
+    connection: Connection,
+    source_ids: Sequence[UUID],
+    *,
+    trigger: str,
+    args: dict[str, Any],
+    priority: int | None = None,
+    attempt: int = 1,
+    delay: dt.timedelta | None = None,
+) -> list[UUID]:
+    """Queue a run of each source and return the ids of their records; sources that wait already are left out.
+
+    `priority`: instead of the sources' own; higher comes first. All or nothing, in one transaction.
+    """
+    manager = JobManager(PsycopgConnector())
+    at = dt.datetime.now(dt.UTC) + delay if delay else None
+    queued: list[UUID] = []
+    async with connection.transaction():
+        await connection.execute(_SQL["one_at_a_time"])
+        for first in range(0, len(source_ids), BATCH):
+            cursor = await connection.execute(
+                _SQL["queueable"], {"source_ids": list(source_ids[first : first + BATCH]), "priority": priority}
+            )
+            found = await cursor.fetchall()
+            if not found:
+                continue
+            ids = [uuid4() for _ in found]
+            await connection.execute(
+                _SQL["insert_jobs"],
+                {
+                    "ids": ids,
+                    "source_ids": [source_id for source_id, _, _ in found],
+                    "priorities": [its_priority for _, _, its_priority in found],
+                    "trigger": trigger,
+                    "args": Jsonb(args),
+                    "attempt": attempt,
+                },
+            )
+            deferred = await manager.batch_defer_jobs_async(
+                [
+                    QueueJob(
+                        queue=QUEUE,
+                        task_name=CRAWL,
+                        priority=its_priority,
+                        lock=domain,
+                        queueing_lock=str(source_id),
+                        task_kwargs={"job_id": str(job_id)},
+                        scheduled_at=at,
+                    )
+                    for job_id, (source_id, domain, its_priority) in zip(ids, found, strict=True)
+                ],
+                connection=connection,
+            )
+            await connection.execute(_SQL["note_places"], {"ids": ids, "queue_ids": [job.id for job in deferred]})
+            queued += ids
+    return queued
+
+
+async def enqueue_due(connection: Connection, *, trigger: str, args: dict[str, Any]) -> list[UUID]:
+    """Queue every source that is due and return the ids of the runs' records."""
+    return await enqueue(connection, await due(connection), trigger=trigger, args=args)
+
+
+async def again(connection: Connection, request: Request, *, delay: dt.timedelta | None = None) -> bool:
+    """Queue a run once more, and return False when it was tried `MAX_RETRIES` times again already.
+
+    A source that waits in the queue by itself meanwhile needs no second place.
+    """
+    if request.attempt > MAX_RETRIES:
+        return False
+    await enqueue(
+        connection,
+        [request.source_id],
+        trigger=request.trigger,
+        args=request.args,
+        priority=request.priority,
+        attempt=request.attempt + 1,
+        delay=delay,
+    )
+    return True
+
+
+async def request(connection: Connection, job_id: UUID) -> Request | None:
+    """Return what a queued run asks for; None when its source was removed."""
+    async with connection.cursor(row_factory=class_row(Request)) as cursor:
+        await cursor.execute(_SQL["request"], {"job_id": job_id})
+        return await cursor.fetchone()
+
+
+async def recover(connection: Connection, silence: dt.timedelta) -> list[Request]:
+    """Close the jobs of dead processes as lost, queue those from the queue again (A18), and return these.
+
+    `silence`: how long a worker may be unheard before it counts as dead. A source whose runs were lost to the last
+    retry is blamed for one failure: it may be what kills the workers.
+    """
+    async with connection.transaction():
+        await connection.execute(_SQL["one_at_a_time"])
+        await jobs.close_lost(connection)
+        cursor = await connection.execute(_SQL["take_orphans"], {"queue": QUEUE, "silence": silence})
+        lost = [await request(connection, job_id) for (job_id,) in await cursor.fetchall()]
+        found = [each for each in lost if each is not None]
+        for each in found:
+            if not await again(connection, each):
+                await sources.record_run(connection, each.source_id, success=False)
+    return found
+
+
+async def cancel(connection: Connection, job_ids: Collection[UUID]) -> tuple[list[UUID], list[UUID]]:
+    """Take waiting runs from the queue and ask running ones to stop; return the ids of both.
+
+    A running one ends when it next writes its counters, within seconds.
+    """
+    async with connection.transaction():
+        cursor = await connection.execute(_SQL["cancel_queued"], {"job_ids": list(job_ids)})
+        taken = [row[0] for row in await cursor.fetchall()]
+        cursor = await connection.execute(_SQL["cancel_running"], {"job_ids": list(job_ids)})
+        return taken, [row[0] for row in await cursor.fetchall()]
+
+
+async def open_jobs(connection: Connection, source_id: UUID) -> list[UUID]:
+    """Return the ids of a source's runs that wait or are at work."""
+    cursor = await connection.execute(_SQL["open_jobs"], {"source_id": source_id})
+    return [row[0] for row in await cursor.fetchall()]
+
+
+async def open_among(connection: Connection, source_ids: Sequence[UUID]) -> tuple[int, int]:
+    """Return how many runs of these sources wait, and how many are at work."""
+    cursor = await connection.execute(_SQL["open_among"], {"source_ids": list(source_ids)})
+    row = await cursor.fetchone()
+    return (row[0], row[1]) if row else (0, 0)
+
+
+async def outcomes(connection: Connection, source_ids: Sequence[UUID], since: dt.datetime) -> list[Outcome]:
+    """Return what became of these sources since a time."""
+    async with connection.cursor(row_factory=class_row(Outcome)) as cursor:
+        await cursor.execute(_SQL["outcomes"], {"source_ids": list(source_ids), "since": since})
+        return await cursor.fetchall()
+
+
+async def running(connection: Connection) -> list[Running]:
+    """Return the runs at work, the longest first."""
+    async with connection.cursor(row_factory=class_row(Running)) as cursor:
+        await cursor.execute(_SQL["running"])
+        return await cursor.fetchall()
+
+
+async def count_waiting(connection: Connection, *, now: bool = False) -> int:
+    """Return how many jobs wait; with `now`, only those that are not put off to a later time."""
+    cursor = await connection.execute(_SQL["waiting_now" if now else "waiting"], {"queue": QUEUE})
+    row = await cursor.fetchone()
+    return int(row[0]) if row else 0
+
+
+async def is_drained(connection: Connection) -> bool:
+    """Return whether no job waits or is at work."""
+    cursor = await connection.execute(_SQL["is_drained"], {"queue": QUEUE})
+    row = await cursor.fetchone()
+    return row is None or bool(row[0])

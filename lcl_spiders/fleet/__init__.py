@@ -1,0 +1,1 @@
+"""Many sources: the queue's tasks, the coordinator, the workers, the schedule."""

@@ -1,0 +1,111 @@
+"""The crawls of one worker: several sources in one process and one event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import TYPE_CHECKING
+
+from scrapy.crawler import Crawler
+
+from db import jobs, queue, sources
+from db.errors import InvalidSource, one_line
+from lcl_spiders.extensions.run import RunExtension
+from lcl_spiders.extensions.verdict import Verdict
+from lcl_spiders.spiderloader import SourceSpiderLoader
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from scrapy.settings import Settings
+
+    from db.queue import Request
+    from lcl_spiders.fleet.config import FleetConfig
+    from pipelines.runtime import Runtime
+
+logger = logging.getLogger(__name__)
+
+INTERRUPTED = frozenset({"lock_lost", "shutdown"})
+"""Reasons of runs that something else than the source, the database or the provider ended: they are made again."""
+
+
+class Crawls:
+    """Carries out queued runs, each as a crawl of its own, and stops them together."""
+
+    def __init__(self, settings: Settings, config: FleetConfig, runtime: Runtime) -> None:
+        self.done = 0
+        self._settings = settings
+        self._config = config
+        self._runtime = runtime
+        self._loader = SourceSpiderLoader.from_settings(settings)
+        self._crawlers: set[Crawler] = set()
+        self._is_stopping = False
+
+    @property
+    def running(self) -> int:
+        """How many crawls are at work."""
+        return len(self._crawlers)
+
+    async def carry_out(self, job_id: UUID) -> None:
+        """Run one queued job to its end, and queue it again where it must be made again."""
+        request = await self._runtime.use_connection(lambda connection: queue.request(connection, job_id))
+        if request is None:
+            logger.info("job %s: its source was removed; nothing was done", job_id)
+            return
+        verdict = await self._crawl(request)
+        # A crawl that could not even begin has recorded nothing of it.
+        await self._runtime.use_connection(
+            lambda connection: jobs.finish(
+                connection, job_id, status=verdict.status, reason=verdict.reason, error=verdict.message, stats={}
+            )
+        )
+        self.done += 1
+        await self._again(request, verdict)
+
+    async def stop(self) -> None:
+        """End all crawls early; what they committed stays, and their sources go back to the queue."""
+        self._is_stopping = True
+        await asyncio.gather(*(crawler.stop_async() for crawler in self._crawlers))
+
+    async def _crawl(self, request: Request) -> Verdict:
+        if self._is_stopping:
+            return Verdict.failure("shutdown", "the worker was told to stop before the crawl began")
+        taken = time.monotonic()
+        try:
+            source = await self._runtime.use_connection(
+                lambda connection: sources.get(connection, str(request.source_id))
+            )
+            settings = self._settings.copy()
+            settings.update({"LCL_JOB_ID": str(request.id), "LCL_JOB_TAKEN": taken}, priority="cmdline")
+            crawler = Crawler(self._loader.spider_of(vars(source)), settings)
+        except (InvalidSource, KeyError) as error:
+            wrong = f"there is no kind of spider called {error}" if isinstance(error, KeyError) else str(error)
+            logger.error("%s: cannot be crawled as it is stored: %s", request.slug, wrong)
+            return Verdict.refusal("invalid_source", wrong)
+        self._crawlers.add(crawler)
+        arguments = {name: value for name, value in request.args.items() if value is not None}
+        try:
+            await crawler.crawl_async(**arguments)
+        except Exception as error:  # one source must not end its neighbours, whatever it is
+            logger.exception("%s: the crawl could not begin", request.slug)
+            return Verdict.failure("internal_error", f"{type(error).__name__}: {one_line(error)}")
+        finally:
+            self._crawlers.discard(crawler)
+        extension = crawler.get_extension(RunExtension)
+        if extension is None or extension.verdict is None:
+            return Verdict.failure("internal_error", "the crawl ended without a verdict")
+        return extension.verdict
+
+    async def _again(self, request: Request, verdict: Verdict) -> None:
+        if verdict.reason == "domain_locked":
+            delay = self._config.retry_delay(request.attempt)
+            told = f"its domain is held from outside the queue; retry {request.attempt}/{queue.MAX_RETRIES} in {delay}"
+            given_up = "its domain is still held from outside the queue; it is left for the next round"
+        elif verdict.reason in INTERRUPTED:
+            delay, told = None, f"the run was interrupted ({verdict.reason}) and is queued again"
+            given_up = f"the run was interrupted too often ({verdict.reason}); it is left for the next round"
+        else:
+            return
+        is_queued = await self._runtime.use_connection(lambda connection: queue.again(connection, request, delay=delay))
+        logger.warning("%s: %s", request.slug, told if is_queued else given_up)

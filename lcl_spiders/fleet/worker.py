@@ -1,0 +1,195 @@
+"""A worker: takes runs from the queue, several at a time, until it is told to stop, replaced, or has drained the queue.
+
+Everything a crawl needs is kept for the worker's life: database pool, provider, extraction processes. A source
+therefore costs milliseconds to start, where a process of its own pays a second or more for Python and the model.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import resource
+import signal
+import sys
+from contextlib import AsyncExitStack
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+import procrastinate
+import psycopg
+from psycopg_pool import PoolTimeout
+
+from db import queue
+from db.connection import conninfo
+from db.errors import DatabaseProblem, one_line
+from lcl_spiders.extraction.config import ExtractionConfig
+from lcl_spiders.extraction.pool import leased_pool
+from lcl_spiders.fleet.crawls import Crawls
+from pipelines import runtime
+
+if TYPE_CHECKING:
+    from scrapy.settings import Settings
+
+    from lcl_spiders.fleet.config import FleetConfig
+    from pipelines.config import Config
+
+logger = logging.getLogger(__name__)
+
+SCHEDULE = "schedule"
+LOOK_EVERY = 1.0  # seconds between two looks at limits, and at an empty queue
+POLL_EVERY = 1.0  # seconds; a job whose domain has become free is announced by nobody
+CHATTY = ("scrapy.addons", "scrapy.core.engine", "scrapy.crawler", "scrapy.middleware", "procrastinate")
+QUIET = {"STATS_DUMP": False, "LOGSTATS_INTERVAL": 0}  # a line at the end of each run says it all
+GC_THRESHOLD = (20_000, 10, 10)
+
+
+class End(Enum):
+    """Why a worker ended."""
+
+    STOPPED = "stopped"
+    DRAINED = "drained"
+    REPLACED = "replaced"
+    FAILED = "failed"
+
+
+class Worker:
+    """One worker process. `run` works until the end and says why it came."""
+
+    def __init__(self, settings: Settings, config: Config, fleet: FleetConfig, *, drain: bool) -> None:
+        self._settings = settings
+        self._config = config
+        self._fleet = fleet
+        self._drain = drain
+        self._end: End | None = None
+        self._told = asyncio.Event()
+
+    def stop(self) -> None:
+        """Take no more jobs and end the crawls at work; their sources go back to the queue."""
+        self._finish(End.STOPPED)
+
+    async def run(self) -> End:
+        """Work. Raises `DatabaseProblem` or `ProviderError` when it cannot begin."""
+        async with AsyncExitStack() as stack:
+            leased = await runtime.lease(self._config)
+            stack.push_async_callback(runtime.give_back, leased)
+            await leased.load_provider()
+            extraction = ExtractionConfig.from_settings(self._settings)
+            await stack.enter_async_context(
+                leased_pool(extraction.workers, extraction.time_limit, extraction.memory_limit)
+            )
+            crawls = Crawls(self._settings, self._fleet, leased)
+            app = self._app(leased, crawls)
+            await stack.enter_async_context(app.open_async())
+            gc.freeze()  # the model and the modules live as long as the worker
+            gc.set_threshold(*GC_THRESHOLD)
+            return await self._work(app, leased, crawls)
+
+    async def _work(self, app: procrastinate.App, leased: runtime.Runtime, crawls: Crawls) -> End:
+        loop = asyncio.get_running_loop()
+        taking = loop.create_task(
+            app.run_worker_async(
+                queues=[queue.QUEUE] if self._drain else [queue.QUEUE, SCHEDULE],
+                name=f"{os.uname().nodename}:{os.getpid()}",
+                concurrency=self._fleet.sources_at_a_time,
+                fetch_job_polling_interval=POLL_EVERY,
+                delete_jobs="always",
+                install_signal_handlers=False,
+                update_heartbeat_interval=self._fleet.heartbeat,
+                stalled_worker_timeout=self._fleet.silence.total_seconds(),
+            )
+        )
+        taking.add_done_callback(lambda _: self._finish(End.FAILED))
+        watching = loop.create_task(self._watch(leased, crawls))
+        await self._told.wait()
+        watching.cancel()
+        taking.cancel()
+        if self._end is End.STOPPED:
+            await crawls.stop()
+        await asyncio.gather(watching, taking, return_exceptions=True)
+        if self._end is End.FAILED and not taking.cancelled() and (error := taking.exception()) is not None:
+            logger.error("the worker cannot go on: %s: %s", type(error).__name__, one_line(error))
+        return self._end or End.FAILED
+
+    def _finish(self, end: End) -> None:
+        if self._end is None:
+            self._end = end
+            self._told.set()
+
+    def _app(self, leased: runtime.Runtime, crawls: Crawls) -> procrastinate.App:
+        # Notifications need a session of their own, which a transaction pooler does not give.
+        url = self._config.lock_database_url or leased.url
+        app = procrastinate.App(
+            connector=procrastinate.PsycopgConnector(conninfo=conninfo(url), min_size=1, max_size=2)
+        )
+
+        @app.task(name=queue.CRAWL, queue=queue.QUEUE)
+        async def crawl(job_id: str) -> None:
+            await crawls.carry_out(UUID(job_id))
+
+        if not self._drain:
+
+            @app.periodic(cron=self._fleet.cron)
+            @app.task(name="refresh", queue=SCHEDULE)
+            async def refresh(timestamp: int) -> None:
+                queued = await leased.use_connection(
+                    lambda connection: queue.enqueue_due(connection, trigger="schedule", args={})
+                )
+                logger.info("the schedule queued %d sources", len(queued))
+
+        return app
+
+    async def _watch(self, leased: runtime.Runtime, crawls: Crawls) -> None:
+        """Bring back what dead workers left, and end when a limit is reached or the queue is empty."""
+        looks = 0
+        while True:
+            try:
+                async with leased.pool.connection() as connection:
+                    if looks % self._fleet.heartbeat == 0:
+                        for lost in await queue.recover(connection, self._fleet.silence):
+                            logger.warning("%s: its worker died; the job is closed as lost, and made again", lost.slug)
+                    if self._drain and not crawls.running and await queue.is_drained(connection):
+                        self._finish(End.DRAINED)
+            except (psycopg.Error, PoolTimeout, DatabaseProblem) as error:
+                logger.warning("the queue does not answer: %s", one_line(error))
+            if crawls.done >= self._fleet.max_jobs:
+                logger.info("%d jobs done: a fresh process takes over", crawls.done)
+                self._finish(End.REPLACED)
+            elif (memory := resident_memory()) > self._fleet.max_memory:
+                logger.warning("%d MB of memory in use: a fresh process takes over", memory // 2**20)
+                self._finish(End.REPLACED)
+            looks += 1
+            await asyncio.sleep(LOOK_EVERY)  # the rhythm of the looks
+
+
+def resident_memory() -> int:
+    """Return how many bytes of memory this process occupies; its peak where the system tells no more."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return pages * resource.getpagesize()
+
+
+def replace_process() -> None:
+    """Start this command afresh in this very process: its id stays, whoever watches over it."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - our own command line, as it was given
+
+
+def handle_signals(worker: Worker) -> None:
+    """Stop on the first SIGINT or SIGTERM; a second one ends the process at once."""
+    loop = asyncio.get_running_loop()
+
+    def handle(number: signal.Signals) -> None:
+        logger.info("%s: ending the crawls at work; once more ends at once", number.name)
+        loop.remove_signal_handler(number)
+        signal.signal(number, signal.SIG_DFL)
+        worker.stop()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, handle, number)
