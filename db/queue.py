@@ -85,6 +85,7 @@ class Running:
     """A run at work. `stats` are its counters when it was last heard of."""
 
     id: UUID
+    source_id: UUID
     slug: str
     trigger: str
     worker: str | None
@@ -228,6 +229,12 @@ async def cancel(connection: Connection, job_ids: Collection[UUID]) -> tuple[lis
 async def open_jobs(connection: Connection, source_id: UUID) -> list[UUID]:
     """Return the ids of a source's runs that wait or are at work."""
     cursor = await connection.execute(_SQL["open_jobs"], {"source_id": source_id})
+    return [row[0] for row in await cursor.fetchall()]
+
+
+async def open_sources(connection: Connection) -> list[UUID]:
+    """Return the sources that wait in the queue, or that a worker crawls."""
+    cursor = await connection.execute(_SQL["open_sources"])
     return [row[0] for row in await cursor.fetchall()]
 
 

@@ -126,6 +126,10 @@ RETURNING id
 -- open_jobs --
 SELECT id FROM scrape_jobs WHERE source_id = %(source_id)s AND status IN ('queued', 'running')
 
+-- open_sources --
+-- Sources that the queue has something to do for already.
+SELECT DISTINCT source_id FROM scrape_jobs WHERE status IN ('queued', 'running') AND queue_id IS NOT NULL
+
 -- outcomes --
 -- The newest run of each source since a time: what became of what was asked for.
 SELECT DISTINCT ON (j.source_id)
@@ -151,7 +155,7 @@ WHERE status IN ('queued', 'running')
   AND source_id = ANY (%(source_ids)s)
 
 -- running --
-SELECT j.id, s.slug, j.trigger, j.worker, j.started_at, j.heard_at, j.stats
+SELECT j.id, j.source_id, s.slug, j.trigger, j.worker, j.started_at, j.heard_at, j.stats
 FROM scrape_jobs AS j
 JOIN scraper_sources AS s ON s.id = j.source_id
 WHERE j.status = 'running'

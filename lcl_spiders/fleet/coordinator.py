@@ -1,0 +1,178 @@
+"""A refresh from one command: queue what is due, start workers, watch until everything asked for has ended (B7)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import sys
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from db import queue
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Callable, Sequence
+    from uuid import UUID
+
+    from db.connection import Connection
+    from db.queue import Outcome, Running
+    from lcl_spiders.fleet.config import FleetConfig
+
+logger = logging.getLogger(__name__)
+
+LOOK_EVERY = 0.5  # seconds
+RECOVER_EVERY = 10  # looks
+QUICK = 10.0  # seconds in which a worker that can work at all does not end with an error
+MAX_QUICK_DEATHS = 3
+KEPT_LINES = 5
+PATIENCE = 60.0  # seconds that workers have to end their crawls when a refresh is interrupted
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a refresh has come."""
+
+    asked: int
+    queued: int
+    running: Sequence[Running]
+
+    @property
+    def done(self) -> int:
+        """How many sources have ended."""
+        return max(0, self.asked - self.queued - len(self.running))
+
+
+class WorkersFailed(Exception):
+    """Workers end as soon as they are started; the message holds their last words. Raised by `Coordinator.watch`."""
+
+
+@dataclass
+class _Process:
+    process: asyncio.subprocess.Process
+    began: float
+    last_lines: deque[str] = field(default_factory=lambda: deque(maxlen=KEPT_LINES))
+    reader: asyncio.Task[None] | None = None
+
+
+class Coordinator:
+    """Watches over the runs of some sources, and over the workers of this machine that carry them out.
+
+    `say` gets what the workers write on standard error, line by line.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        config: FleetConfig,
+        source_ids: Sequence[UUID],
+        *,
+        worker_options: Sequence[str],
+        say: Callable[[str], None],
+    ) -> None:
+        self._connection = connection
+        self._config = config
+        self._source_ids = source_ids
+        self._asked = frozenset(source_ids)
+        self._options = worker_options
+        self._say = say
+        self._workers: list[_Process] = []
+        self._quick_deaths = 0
+        self._is_stopping = False
+
+    async def watch(self, show: Callable[[Progress], None]) -> None:
+        """Start workers and return when every source has ended. Raises `WorkersFailed`.
+
+        A worker that dies is replaced while jobs wait; its own jobs come back by its missing heartbeat.
+        """
+        jobs = await queue.count_waiting(self._connection)
+        wanted = self._config.workers_for(jobs)
+        if jobs:
+            logger.info("Spawning %d parallel workers for %d jobs", wanted, jobs)
+        looks = 0
+        try:
+            while not self._is_stopping:
+                waiting, at_work = await queue.open_among(self._connection, self._source_ids)
+                running = [run for run in await queue.running(self._connection) if run.source_id in self._asked]
+                show(Progress(len(self._source_ids), waiting, running))
+                if not waiting and not at_work:
+                    return
+                await self._keep_up(wanted)
+                looks += 1
+                if looks % RECOVER_EVERY == 0:
+                    await queue.recover(self._connection, self._config.silence)
+                await asyncio.sleep(LOOK_EVERY)  # the rhythm of the looks
+        finally:
+            await self._end_workers()
+
+    def stop(self) -> None:
+        """End the workers; what is queued stays queued."""
+        self._is_stopping = True
+
+    async def outcomes(self, since: dt.datetime) -> list[Outcome]:
+        """Return what became of the sources."""
+        return await queue.outcomes(self._connection, self._source_ids, since)
+
+    async def _keep_up(self, wanted: int) -> None:
+        """Start workers until there are as many as are wanted and have something to do."""
+        for worker in [worker for worker in self._workers if worker.process.returncode is not None]:
+            self._workers.remove(worker)
+            if worker.reader is not None:
+                await worker.reader
+            code = worker.process.returncode or 0
+            if code == 0:
+                continue
+            logger.warning("worker %d died (exit %s)", worker.process.pid, code)
+            is_quick = time.monotonic() - worker.began < QUICK and code > 0
+            self._quick_deaths = self._quick_deaths + 1 if is_quick else 0
+            if self._quick_deaths >= MAX_QUICK_DEATHS:
+                raise WorkersFailed(
+                    f"{MAX_QUICK_DEATHS} workers in a row ended as soon as they were started; the jobs stay queued. "
+                    f"The last one said: {' / '.join(worker.last_lines) or 'nothing'}"
+                )
+        ready = await queue.count_waiting(self._connection, now=True) if len(self._workers) < wanted else 0
+        for _ in range(min(wanted - len(self._workers), self._config.workers_for(ready) if ready else 0)):
+            self._workers.append(await self._spawn())
+
+    async def _spawn(self) -> _Process:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "scrapy",
+            "worker",
+            "--drain",
+            *self._options,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C is for the coordinator, which then ends them in order
+        )
+        worker = _Process(process, time.monotonic())
+        worker.reader = asyncio.create_task(self._read(worker))
+        return worker
+
+    async def _read(self, worker: _Process) -> None:
+        assert worker.process.stderr is not None  # noqa: S101 - a pipe was asked for
+        while line := await worker.process.stderr.readline():
+            text = line.decode(errors="replace").rstrip()
+            worker.last_lines.append(text)
+            self._say(text)
+        await worker.process.wait()
+
+    async def _end_workers(self) -> None:
+        """Let the workers go: those that have drained the queue end by themselves, the others are told to."""
+        for worker in self._workers:
+            if worker.process.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    worker.process.send_signal(signal.SIGTERM)
+        readers = [worker.reader for worker in self._workers if worker.reader is not None]
+        if readers:
+            _, late = await asyncio.wait(readers, timeout=PATIENCE)
+            for worker in self._workers:
+                if worker.process.returncode is None and late:
+                    logger.warning("worker %d does not end and is killed; its jobs are made again", worker.process.pid)
+                    worker.process.kill()
