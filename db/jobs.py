@@ -40,11 +40,15 @@ class Job:
     trigger: str
     status: str
     args: dict[str, Any]
+    priority: int
+    attempt: int
+    queued_at: dt.datetime
     started_at: dt.datetime | None
     completed_at: dt.datetime | None
     finish_reason: str | None
     error: str | None
     stats: dict[str, Any]
+    worker: str | None
 
 
 async def start(
@@ -135,20 +139,29 @@ async def close_lost(connection: Connection, *, domain: str | None = None, keep:
     return lost
 
 
-async def recent(connection: Connection, *, slug: str | None = None, limit: int = 20) -> list[Job]:
-    """Return the newest runs, of one source or of all, newest first."""
+async def recent(
+    connection: Connection,
+    *,
+    slug: str | None = None,
+    status: str | None = None,
+    job_id: UUID | None = None,
+    limit: int = 20,
+) -> list[Job]:
+    """Return the newest runs, of one source or of all, of one status or of any, newest first."""
     async with connection.cursor(row_factory=class_row(Job)) as cursor:
         await cursor.execute(
             """
-            SELECT j.id, s.slug, j.trigger, j.status, j.args, j.started_at, j.completed_at, j.finish_reason, j.error,
-                   j.stats
+            SELECT j.id, s.slug, j.trigger, j.status, j.args, j.priority, j.attempt, j.queued_at, j.started_at,
+                   j.completed_at, j.finish_reason, j.error, j.stats, j.worker
             FROM scrape_jobs AS j
             JOIN scraper_sources AS s ON s.id = j.source_id
-            WHERE %(slug)s::text IS NULL OR s.slug = %(slug)s
+            WHERE (%(slug)s::text IS NULL OR s.slug = %(slug)s)
+              AND (%(status)s::text IS NULL OR j.status = %(status)s)
+              AND (%(job_id)s::uuid IS NULL OR j.id = %(job_id)s)
             ORDER BY j.queued_at DESC
             LIMIT %(limit)s
             """,
-            {"slug": slug, "limit": limit},
+            {"slug": slug, "status": status, "job_id": job_id, "limit": limit},
         )
         return await cursor.fetchall()
 

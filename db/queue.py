@@ -226,9 +226,15 @@ async def cancel(connection: Connection, job_ids: Collection[UUID]) -> tuple[lis
         return taken, [row[0] for row in await cursor.fetchall()]
 
 
-async def open_jobs(connection: Connection, source_id: UUID) -> list[UUID]:
-    """Return the ids of a source's runs that wait or are at work."""
+async def open_jobs(connection: Connection, source_id: UUID | None = None) -> list[UUID]:
+    """Return the ids of the runs that wait or are at work, of one source or of all."""
     cursor = await connection.execute(_SQL["open_jobs"], {"source_id": source_id})
+    return [row[0] for row in await cursor.fetchall()]
+
+
+async def failed_sources(connection: Connection) -> list[UUID]:
+    """Return the sources whose newest run failed."""
+    cursor = await connection.execute(_SQL["failed_sources"])
     return [row[0] for row in await cursor.fetchall()]
 
 

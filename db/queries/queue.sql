@@ -124,7 +124,24 @@ WHERE id = ANY (%(job_ids)s)
 RETURNING id
 
 -- open_jobs --
-SELECT id FROM scrape_jobs WHERE source_id = %(source_id)s AND status IN ('queued', 'running')
+SELECT id
+FROM scrape_jobs
+WHERE status IN ('queued', 'running')
+  AND (%(source_id)s::uuid IS NULL OR source_id = %(source_id)s)
+
+-- failed_sources --
+-- Sources whose newest run failed.
+SELECT s.id
+FROM scraper_sources AS s
+CROSS JOIN LATERAL (
+    SELECT j.status
+    FROM scrape_jobs AS j
+    WHERE j.source_id = s.id
+    ORDER BY j.queued_at DESC
+    LIMIT 1
+) AS newest
+WHERE newest.status = 'failed'
+ORDER BY s.slug
 
 -- open_sources --
 -- Sources that the queue has something to do for already.
