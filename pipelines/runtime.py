@@ -7,6 +7,7 @@ life. The last one to give back closes.
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -25,6 +26,7 @@ from db import schema
 from db.connection import connect, open_pool
 from db.errors import DatabaseUnavailable, one_line
 from pipelines import providers
+from pipelines.providers.base import PROBE
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -41,6 +43,7 @@ PERMANENT = (psycopg.errors.ProgramLimitExceeded,)
 HOPELESS = (psycopg.errors.ReadOnlySqlTransaction, psycopg.errors.InsufficientPrivilege)
 ATTEMPTS = 6
 GIVE_UP_AFTER = 20  # seconds
+HEALTH_LASTS = 30.0  # seconds; a worker begins many runs in that time
 
 
 class Runtime:
@@ -54,6 +57,8 @@ class Runtime:
         self._provider: EmbeddingProvider | None = None
         self._given_up = False
         self._loading = asyncio.Lock()
+        self._dimensions = 0
+        self._checked_at = -HEALTH_LASTS
 
     @property
     def provider(self) -> EmbeddingProvider:
@@ -69,6 +74,29 @@ class Runtime:
             if self._provider is None:
                 self._provider = await asyncio.to_thread(providers.create, self.config)
             return self._provider
+
+    async def check_provider(self) -> int:
+        """Return the length of the provider's vectors, found by embedding a few words; asked twice a minute at most.
+
+        Raises `ProviderError`; a provider that does not answer in time is `ProviderUnavailable`.
+        """
+        provider = await self.load_provider()
+        if time.monotonic() - self._checked_at < HEALTH_LASTS:
+            return self._dimensions
+        timeout = self.config.embedding_timeout
+        try:
+            async with asyncio.timeout(timeout):
+                probe = await provider.embed([PROBE])
+        except TimeoutError as error:
+            msg = (
+                f"the embedding provider {provider.name} did not answer a health check in {timeout:.0f} s. "
+                "Check OPENAI_BASE_URL, or raise LCL_EMBEDDING_TIMEOUT"
+            )
+            raise providers.ProviderUnavailable(msg) from error
+        dimensions = self.config.embedding_dimensions or int(probe.vectors.shape[-1])
+        providers.checked(probe, [PROBE], dimensions)
+        self._dimensions, self._checked_at = dimensions, time.monotonic()
+        return dimensions
 
     async def use_connection(self, action: Callable[[Connection], Awaitable[R]]) -> R:
         """Run an action over a pooled connection, again after a transient fault (A10): it must bear repetition.

@@ -35,8 +35,7 @@ from pipelines.arguments import RunArguments
 from pipelines.chunker import Chunker
 from pipelines.config import Config
 from pipelines.outcome import Outcome
-from pipelines.providers import ProviderError, ProviderUnavailable, checked
-from pipelines.providers.base import PROBE
+from pipelines.providers import ProviderError
 from pipelines.run import Run
 from pipelines.trust import Trust
 
@@ -137,18 +136,8 @@ class RunExtension:
 
     async def _checked_model(self) -> models.Model:
         run = self.run
-        provider = await run.runtime.load_provider()
-        try:
-            async with asyncio.timeout(run.config.embedding_timeout):
-                probe = await provider.embed([PROBE])
-        except TimeoutError as error:
-            msg = (
-                f"the embedding provider {provider.name} did not answer a health check in "
-                f"{run.config.embedding_timeout:.0f} s. Check OPENAI_BASE_URL, or raise LCL_EMBEDDING_TIMEOUT"
-            )
-            raise ProviderUnavailable(msg) from error
-        dimensions = run.config.embedding_dimensions or probe.vectors.shape[-1]
-        checked(probe, [PROBE], dimensions)
+        dimensions = await run.runtime.check_provider()
+        provider = run.runtime.provider
         return await run.runtime.use_connection(
             lambda connection: models.ensure_active(
                 connection,
@@ -249,7 +238,8 @@ class RunExtension:
             logger.info("%s: %s: %s", run.source.slug, self.verdict.status, summarise(run.counters()))
         if self._lock is not None:
             await self._attempt("release the domain lock", self._lock.release())
-        if self.verdict.status == "succeeded":
+        is_alone = not self._crawler.settings.get("LCL_JOB_ID")  # a worker builds them when it has nothing else to do
+        if self.verdict.status == "succeeded" and is_alone:
             await self._attempt("build the search indexes", self._build_indexes(), timeout=INDEX_TIMEOUT)
         if self._leased is not None:
             await self._attempt("close the database pool", runtime.give_back(self._leased))

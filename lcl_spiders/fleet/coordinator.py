@@ -100,6 +100,7 @@ class Coordinator:
                 running = [run for run in await queue.running(self._connection) if run.source_id in self._asked]
                 show(Progress(len(self._source_ids), waiting, running))
                 if not waiting and not at_work:
+                    await self._let_go()
                     return
                 await self._keep_up(wanted)
                 looks += 1
@@ -163,16 +164,22 @@ class Coordinator:
             self._say(text)
         await worker.process.wait()
 
+    async def _let_go(self) -> None:
+        """Wait for the workers, which end when the queue is empty, and build the search indexes before they do."""
+        readers = [worker.reader for worker in self._workers if worker.reader is not None]
+        while readers and not self._is_stopping:
+            _, readers_left = await asyncio.wait(readers, timeout=LOOK_EVERY)
+            readers = list(readers_left)
+
     async def _end_workers(self) -> None:
-        """Let the workers go: those that have drained the queue end by themselves, the others are told to."""
+        """End the workers that are still there, in order where they listen."""
         for worker in self._workers:
             if worker.process.returncode is None:
                 with contextlib.suppress(ProcessLookupError):
                     worker.process.send_signal(signal.SIGTERM)
-        readers = [worker.reader for worker in self._workers if worker.reader is not None]
-        if readers:
-            _, late = await asyncio.wait(readers, timeout=PATIENCE)
-            for worker in self._workers:
-                if worker.process.returncode is None and late:
-                    logger.warning("worker %d does not end and is killed; its jobs are made again", worker.process.pid)
-                    worker.process.kill()
+        if readers := [worker.reader for worker in self._workers if worker.reader is not None]:
+            await asyncio.wait(readers, timeout=PATIENCE)
+        for worker in self._workers:
+            if worker.process.returncode is None:
+                logger.warning("worker %d does not end and is killed; its jobs are made again", worker.process.pid)
+                worker.process.kill()

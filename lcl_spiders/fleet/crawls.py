@@ -76,9 +76,8 @@ class Crawls:
             source = await self._runtime.use_connection(
                 lambda connection: sources.get(connection, str(request.source_id))
             )
-            settings = self._settings.copy()
-            settings.update({"LCL_JOB_ID": str(request.id), "LCL_JOB_TAKEN": taken}, priority="cmdline")
-            crawler = Crawler(self._loader.spider_of(vars(source)), settings)
+            crawler = Crawler(self._loader.spider_of(vars(source)), self._settings)
+            crawler.settings.update({"LCL_JOB_ID": str(request.id), "LCL_JOB_TAKEN": taken}, priority="cmdline")
         except (InvalidSource, KeyError) as error:
             wrong = f"there is no kind of spider called {error}" if isinstance(error, KeyError) else str(error)
             logger.error("%s: cannot be crawled as it is stored: %s", request.slug, wrong)

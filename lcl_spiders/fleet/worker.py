@@ -13,6 +13,7 @@ import os
 import resource
 import signal
 import sys
+import time
 from contextlib import AsyncExitStack
 from enum import Enum
 from pathlib import Path
@@ -21,9 +22,9 @@ from uuid import UUID
 
 import procrastinate
 import psycopg
-from psycopg_pool import PoolTimeout
+from scrapy.utils.misc import load_object
 
-from db import queue
+from db import indexes, models, queue
 from db.connection import conninfo
 from db.errors import DatabaseProblem, one_line
 from lcl_spiders.extraction.config import ExtractionConfig
@@ -40,7 +41,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 SCHEDULE = "schedule"
-LOOK_EVERY = 1.0  # seconds between two looks at limits, and at an empty queue
+LOOK_EVERY = 0.25  # seconds between two looks at limits, and at an empty queue
+INDEX_EVERY = 600.0  # seconds between two looks at the search indexes of a worker that is never idle
 POLL_EVERY = 1.0  # seconds; a job whose domain has become free is announced by nobody
 CHATTY = ("scrapy.addons", "scrapy.core.engine", "scrapy.crawler", "scrapy.middleware", "procrastinate")
 QUIET = {"STATS_DUMP": False, "LOGSTATS_INTERVAL": 0}  # a line at the end of each run says it all
@@ -76,7 +78,8 @@ class Worker:
         async with AsyncExitStack() as stack:
             leased = await runtime.lease(self._config)
             stack.push_async_callback(runtime.give_back, leased)
-            await leased.load_provider()
+            await leased.check_provider()
+            _preload(self._settings)
             extraction = ExtractionConfig.from_settings(self._settings)
             await stack.enter_async_context(
                 leased_pool(extraction.workers, extraction.time_limit, extraction.memory_limit)
@@ -144,25 +147,50 @@ class Worker:
 
     async def _watch(self, leased: runtime.Runtime, crawls: Crawls) -> None:
         """Bring back what dead workers left, and end when a limit is reached or the queue is empty."""
-        looks = 0
+        recovered = indexed = time.monotonic()
+        seen = 0
         while True:
+            now = time.monotonic()
             try:
-                async with leased.pool.connection() as connection:
-                    if looks % self._fleet.heartbeat == 0:
-                        for lost in await queue.recover(connection, self._fleet.silence):
-                            logger.warning("%s: its worker died; the job is closed as lost, and made again", lost.slug)
-                    if self._drain and not crawls.running and await queue.is_drained(connection):
-                        self._finish(End.DRAINED)
-            except (psycopg.Error, PoolTimeout, DatabaseProblem) as error:
-                logger.warning("the queue does not answer: %s", one_line(error))
+                if now - recovered >= self._fleet.heartbeat:
+                    recovered = now
+                    for lost in await leased.use_connection(lambda each: queue.recover(each, self._fleet.silence)):
+                        logger.warning("%s: its worker died; the job is closed as lost, and made again", lost.slug)
+                is_idle = not crawls.running
+                if crawls.done > seen and (is_idle or now - indexed >= INDEX_EVERY):
+                    indexed, seen = now, crawls.done
+                    await self._build_indexes(leased)
+                if self._drain and is_idle and await leased.use_connection(queue.is_drained):
+                    self._finish(End.DRAINED)
+            except (DatabaseProblem, psycopg.Error) as error:
+                logger.warning("the queue cannot be looked after: %s", one_line(error))
             if crawls.done >= self._fleet.max_jobs:
                 logger.info("%d jobs done: a fresh process takes over", crawls.done)
                 self._finish(End.REPLACED)
             elif (memory := resident_memory()) > self._fleet.max_memory:
                 logger.warning("%d MB of memory in use: a fresh process takes over", memory // 2**20)
                 self._finish(End.REPLACED)
-            looks += 1
             await asyncio.sleep(LOOK_EVERY)  # the rhythm of the looks
+
+    async def _build_indexes(self, leased: runtime.Runtime) -> None:
+        """Build the search indexes when no crawl is at work: each page that is written meanwhile would cost more."""
+        async with leased.pool.connection() as connection:
+            model = await models.active(connection)
+            if model is not None:
+                built = await indexes.ensure(connection, model, min_chunks=self._config.index_min_chunks)
+                if built:
+                    logger.info("built %s", ", ".join(built))
+
+
+def _preload(settings: Settings) -> None:
+    """Import what Scrapy would import when the first source begins: two thirds of a second."""
+    for name in ("DOWNLOAD_HANDLERS", "DOWNLOADER_MIDDLEWARES", "EXTENSIONS", "SPIDER_MIDDLEWARES"):
+        for key, value in settings.getwithbase(name).items():
+            part = value if name == "DOWNLOAD_HANDLERS" else key
+            if value is not None and isinstance(part, str):
+                load_object(part)
+    for name in ("DOWNLOADER", "DUPEFILTER_CLASS", "SCHEDULER", "SCHEDULER_MEMORY_QUEUE", "STATS_CLASS"):
+        load_object(settings[name])
 
 
 def resident_memory() -> int:
