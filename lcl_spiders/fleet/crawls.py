@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+MOMENT = 0.02
 INTERRUPTED = frozenset({"lock_lost", "shutdown"})
 """Reasons of runs that something else than the source, the database or the provider ended: they are made again."""
 
@@ -66,7 +67,15 @@ class Crawls:
     async def stop(self) -> None:
         """End all crawls early; what they committed stays, and their sources go back to the queue."""
         self._is_stopping = True
-        await asyncio.gather(*(crawler.stop_async() for crawler in self._crawlers))
+        await asyncio.gather(*(self._stop(crawler) for crawler in self._crawlers))
+
+    async def _stop(self, crawler: Crawler) -> None:
+        """End a crawl as soon as it has begun: while it makes itself ready, Scrapy would pass over the request."""
+        while crawler in self._crawlers:
+            if crawler.engine.running:
+                await crawler.stop_async()
+                return
+            await asyncio.sleep(MOMENT)  # there is no signal for it
 
     async def _crawl(self, request: Request) -> Verdict:
         if self._is_stopping:
