@@ -1,0 +1,1 @@
+"""Finding sources: candidates are probed, judged from evidence, and stored (B6, B15)."""
