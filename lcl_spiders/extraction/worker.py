@@ -19,8 +19,8 @@ from lcl_spiders.extraction.errors import ExtractionCrashed, ExtractionError, Ex
 from lcl_spiders.extraction.options import ExtractionOptions
 from lcl_spiders.extraction.page import ExtractedPage
 
-Page = tuple[bytes, str, str | None, ExtractionOptions]
-"""The arguments of `extract_page`: body, url, encoding, options."""
+Page = tuple[bytes, str, str | None] | tuple[bytes, str, str | None, ExtractionOptions]
+"""The arguments of `extract_page`: body, url, encoding, and options where the source has some."""
 
 Outcome = ExtractedPage | ExtractionError
 
