@@ -5,12 +5,14 @@ under the same name.
 """
 
 import os
+from pathlib import Path
 
 BOT_NAME = "lcl-spiders"
 USER_AGENT = os.environ.get("LCL_USER_AGENT", "LCL-Spiders/0.1 (web indexer)")
 
 SPIDER_MODULES = ["lcl_spiders.spiders"]
 NEWSPIDER_MODULE = "lcl_spiders.spiders"
+TEMPLATES_DIR = str(Path(__file__).with_name("templates"))
 COMMANDS_MODULE = "lcl_spiders.commands"
 SPIDER_LOADER_CLASS = "lcl_spiders.spiderloader.SourceSpiderLoader"
 
@@ -23,6 +25,7 @@ EXTENSIONS = {
 }
 # Cookies would make a page depend on the order of the crawl; the cache would keep bodies that the index does not need.
 DOWNLOADER_MIDDLEWARES = {
+    "lcl_spiders.contracts.SavedPageMiddleware": 0,  # before robots.txt is asked for
     "scrapy.downloadermiddlewares.cookies.CookiesMiddleware": None,
     "scrapy.downloadermiddlewares.httpcache.HttpCacheMiddleware": None,
     "scrapy.downloadermiddlewares.robotstxt.RobotsTxtMiddleware": None,
@@ -33,6 +36,14 @@ DOWNLOADER_MIDDLEWARES = {
     "lcl_spiders.downloadermiddlewares.typed.PatientRetryMiddleware": 550,
     "scrapy.downloadermiddlewares.redirect.RedirectMiddleware": None,
     "lcl_spiders.downloadermiddlewares.typed.TypedRedirectMiddleware": 600,
+}
+
+SPIDER_CONTRACTS = {
+    "lcl_spiders.contracts.SavedPageContract": 10,
+    "lcl_spiders.contracts.HasFieldsContract": 20,
+    "lcl_spiders.contracts.MainTextContract": 30,
+    "lcl_spiders.contracts.LacksTextContract": 40,
+    "lcl_spiders.contracts.LeadsToContract": 50,
 }
 
 # Polite: robots.txt is obeyed, and AutoThrottle keeps to about two requests at a time per site.

@@ -45,6 +45,8 @@ class SourceSpiderLoader:
         """Return the spider class of a source. Raises `KeyError` when there is no such name."""
         if spider_name in KINDS:
             return KINDS[spider_name]
+        if os.environ.get("SCRAPY_CHECK") and spider_name in self._code.list():
+            return self._code.load(spider_name)  # contracts are checked without a database
         row = self._row(spider_name)
         return self._code.load(spider_name) if row is None else self.spider_of(row)
 
@@ -54,7 +56,7 @@ class SourceSpiderLoader:
         Raises `KeyError` when its kind of spider is not there, and `InvalidSource` for settings that make no sense.
         """
         base = KINDS.get(row["spider"]) or self._code.load(row["spider"])
-        config = SourceConfig.parse(row["config"])
+        config = effective_config(base, row["config"])
         return type(
             base.__name__,
             (base,),
@@ -112,6 +114,15 @@ class SourceSpiderLoader:
             conninfo(url), connect_timeout=CONNECT_TIMEOUT, autocommit=True, row_factory=dict_row
         ) as connection:
             return connection.execute(query, values).fetchall()
+
+
+def effective_config(base: type[Spider], given: dict[str, Any]) -> SourceConfig:
+    """Return the settings of a source: those of its row over those that its spider has in code.
+
+    Raises `InvalidSource` that names each setting which is wrong.
+    """
+    own = getattr(base, "config", SourceConfig())
+    return SourceConfig.parse({**own.model_dump(exclude_unset=True), **given})
 
 
 def _tell(line: str) -> None:

@@ -14,7 +14,6 @@ from scrapy import Request
 from scrapy.http import HtmlResponse
 
 from db.urls import canonical_url
-from lcl_spiders.base_spiders.answers import charset
 from lcl_spiders.base_spiders.not_found import NotFoundTemplate, Text
 from lcl_spiders.extraction import ExtractionError
 
@@ -114,7 +113,7 @@ class MissingPages:
             response = await self._spider.download(Request(url))
             if response.status != HTTPStatus.OK or not isinstance(response, HtmlResponse):
                 return None
-            page = await self._spider.pool.extract(response.body, response.url, charset(response))
+            page = await self._spider.extract(response, response.url)
             target = canonical_url(response.url) if "redirect_urls" in response.meta else None
         except (ExtractionError, ValueError):
             return None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from scrapy import Request
 
 from db.page_rows import Fetch
-from lcl_spiders.base_spiders.answers import charset, header, is_same_page, robots_directives
+from lcl_spiders.base_spiders.answers import header, is_same_page, robots_directives
 from lcl_spiders.base_spiders.conditional import (
     claims_of,
     conditional_headers,
@@ -20,13 +20,7 @@ from lcl_spiders.base_spiders.conditional import (
 )
 from lcl_spiders.base_spiders.missing import MissingPages
 from lcl_spiders.base_spiders.not_found import Text
-from lcl_spiders.extraction import (
-    EXTRACTION_VERSION,
-    ExtractedPage,
-    ExtractionCrashed,
-    ExtractionError,
-    body_hash,
-)
+from lcl_spiders.extraction import ExtractedPage, ExtractionCrashed, ExtractionError, body_hash
 from lcl_spiders.items import Outcome, PageItem
 from pipelines.schedule import audit_offset
 from pipelines.similarity import containment, shingles
@@ -132,7 +126,7 @@ class PageReader:
         return PageItem(
             url=url,
             outcome=Outcome.PRESENT,
-            body_hash=body_hash(response.body),
+            body_hash=body_hash(response.body, self._spider.reads_as),
             etag=etag,
             last_modified=last_modified,
             http_status=response.status,
@@ -141,7 +135,7 @@ class PageReader:
             fetch=Fetch(
                 at=dt.datetime.now(dt.UTC) - dt.timedelta(seconds=response.meta.get("download_latency", 0)),
                 body_bytes=len(response.body),
-                reader=EXTRACTION_VERSION,
+                reader=self._spider.reads_as,
                 lastmod=lastmod,
                 audit_offset=audit_offset(url, self._run.config.trust_audit_every) if begins else 0,
             ),
@@ -168,7 +162,7 @@ class PageReader:
     async def _extract(self, item: PageItem, response: HtmlResponse, directives: frozenset[str]) -> bool:
         """Read the page's text into the item; return False when there is nothing to say of it."""
         try:
-            page = await self._spider.pool.extract(response.body, item.url, charset(response))
+            page = await self._spider.extract(response, item.url)
         except ExtractionCrashed as error:
             if not self._spider.crawler.crawling:  # the shutdown took the workers with it: that says nothing
                 return False
@@ -214,6 +208,7 @@ class PageReader:
         if page.noindex or "noindex" in directives:
             item.outcome, item.reason = Outcome.GONE, "noindex"
         self._run.count(f"extracted/{page.extractor}")
+        self._run.count("extracted/selector_missed", page.is_selector_missed)
 
     def _validators(self, response: Response, known: KnownPage | None) -> tuple[str | None, str | None]:
         """Return the ETag and Last-Modified that can be sent back; a malformed one is counted and left out."""

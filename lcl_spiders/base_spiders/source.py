@@ -14,7 +14,7 @@ from scrapy.http import HtmlResponse
 from db import pages
 from db.errors import DatabaseProblem, one_line
 from db.urls import canonical_url
-from lcl_spiders.base_spiders.answers import GONE, header, kind_of, outcome, robots_directives
+from lcl_spiders.base_spiders.answers import GONE, charset, header, kind_of, outcome, robots_directives
 from lcl_spiders.base_spiders.conditional import conditional_headers, deciding_signal
 from lcl_spiders.base_spiders.frontier import MAX_URL, Frontier
 from lcl_spiders.base_spiders.pending import Pending
@@ -23,7 +23,8 @@ from lcl_spiders.base_spiders.redirects import left_behind
 from lcl_spiders.base_spiders.replaced import ReplacedPages
 from lcl_spiders.base_spiders.second_look import second_look
 from lcl_spiders.downloadermiddlewares.typed import RobotsForbidden
-from lcl_spiders.extraction import EXTRACTION_VERSION
+from lcl_spiders.extraction import ExtractedPage, ExtractionError, ExtractionOptions, SpiderFailed
+from lcl_spiders.extraction.checked import checked
 from lcl_spiders.extraction.config import ExtractionConfig
 from lcl_spiders.extraction.pool import ExtractionPool, leased_pool
 from lcl_spiders.items import ListedPages, Outcome, PageItem
@@ -58,12 +59,16 @@ class SourceSpider(Spider):
     start_url: ClassVar[str] = ""
     domain: ClassVar[str] = ""
     config: ClassVar[SourceConfig] = SourceConfig()
+    read_revision: ClassVar[int] = 0
+    """Raise it when a `read_page` of your own reads the same body otherwise: every page is then read again."""
     custom_settings = {"HTTPERROR_ALLOW_ALL": True}
 
     run: Run
     frontier: Frontier
     pool: ExtractionPool
     extraction: ExtractionConfig
+    options: ExtractionOptions
+    reads_as: str
     pending: Pending
     reader: PageReader
     parked: list[PageItem]
@@ -73,6 +78,9 @@ class SourceSpider(Spider):
         # The arguments are kept apart, for the run extension to parse, and never become attributes.
         super().__init__(name)
         self.run_arguments = arguments
+        self.options = ExtractionOptions.of(self.config)
+        self._own_reading = self._named_reading()
+        self.reads_as = self.options.version(self._own_reading)
         self.parked = []
         self._parked_size = 0
         self._known_urls: set[str] = set()
@@ -176,11 +184,48 @@ class SourceSpider(Spider):
         return is_audit_due(
             known.url,
             known.check,
-            reader=EXTRACTION_VERSION,
+            reader=self.reads_as,
             every=run.config.trust_audit_every,
             max_staleness=run.max_staleness,
             now=run.started_at,
         )
+
+    def read_page(self, response: HtmlResponse) -> ExtractedPage:
+        """Return what a page says: the hook for a source whose pages no setting can describe.
+
+        Pure and synchronous: no network, no database, nothing kept from one page to the next. This one reads the page
+        by the source's settings, and in a crawl it runs in the extraction pool. One of a subclass's own is called
+        directly, in the crawl's process, for each downloaded page: keep it quick, begin it with
+        `super().read_page(response)` where it only corrects what was read, and raise `read_revision` when it changes.
+        Whatever it raises makes the page a failed one, of the kind `spider_error`; its old version stays.
+
+        Raises:
+            ExtractionError: the page cannot be read.
+        """
+        from lcl_spiders.extraction.extract import extract_page  # noqa: PLC0415 - a crawl leaves it to its workers
+
+        return extract_page(response.body, response.url, charset(response), self.options)
+
+    @classmethod
+    def _named_reading(cls) -> str:
+        """Return the name of a `read_page` of the spider's own, "" where pages are read as those of any source."""
+        own = cls.read_page
+        return "" if own is SourceSpider.read_page else f"{own.__module__}.{own.__qualname__}:{cls.read_revision}"
+
+    async def extract(self, response: HtmlResponse, url: str) -> ExtractedPage:
+        """Read the page that was found at `url`: in the extraction pool, or by the spider's own `read_page`.
+
+        Raises `ExtractionError`; a `SpiderFailed` stands for whatever a `read_page` of the spider's own raised.
+        """
+        if not self._own_reading:
+            return await self.pool.extract(response.body, url, charset(response), self.options)
+        try:
+            return checked(self.read_page(response), url)
+        except ExtractionError:
+            raise
+        except Exception as error:  # code of one source: its mistakes must not end the run
+            self.logger.exception("%s: read_page of %s failed; the page stays as it was", url, type(self).__module__)
+            raise SpiderFailed(f"read_page: {type(error).__name__}: {one_line(error)}"[:500]) from error
 
     async def follow(self, links: Iterable[str], depth: int) -> list[Request]:
         """Return requests for those of the links that are in scope, unmet, not too deep and not in the index.

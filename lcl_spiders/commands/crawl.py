@@ -7,11 +7,13 @@ import asyncio
 import gc
 import os
 import sys
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from scrapy.commands import BaseRunSpiderCommand
 from scrapy.exceptions import UsageError
 from scrapy.settings import SETTINGS_PRIORITIES
+from scrapy.spiderloader import SpiderLoader
 
 from db import sources
 from db.connection import connect
@@ -26,6 +28,9 @@ from lcl_spiders.extraction.config import ExtractionConfig
 from pipelines.arguments import RunArguments
 from pipelines.config import Config
 from pipelines.runtime import prepare_database
+
+if TYPE_CHECKING:
+    from db.connection import Connection
 
 GC_THRESHOLD = (20_000, 10, 10)
 CMDLINE = SETTINGS_PRIORITIES["cmdline"]
@@ -48,7 +53,8 @@ class Command(BaseRunSpiderCommand):
         """Return what the command does and how."""
         return (
             "Crawl a source by its slug, domain or id (`scrapy sources list` shows them). "
-            "`scrapy crawl website -a url=https://example.org/` registers a site and crawls it. "
+            "`scrapy crawl website -a url=https://example.org/` registers a site and crawls it, and "
+            "`scrapy crawl <spider in code>` does so with the spider's own start URL. "
             "Arguments, each as -a NAME=VALUE: force_rescrape=true asks for every page, however lately it was "
             "checked; reembed=true embeds every page again; allow_mass_delete=true lets a run delete more than half "
             "of a source, or find far fewer pages than usual; max_pages=N bounds the page requests of this run. "
@@ -139,7 +145,26 @@ class Command(BaseRunSpiderCommand):
             try:
                 return (await sources.get(connection, name)).slug
             except SourceNotFound:
-                assert self.crawler_process is not None  # noqa: S101 - Scrapy makes it before it calls run
-                if name in self.crawler_process.spider_loader.list():
-                    return name
-                raise
+                if name not in self._in_code():
+                    raise
+                return await self._registered(connection, name)
+
+    def _in_code(self) -> list[str]:
+        assert self.settings is not None  # noqa: S101 - set by Scrapy
+        return SpiderLoader.from_settings(self.settings).list()
+
+    async def _registered(self, connection: Connection, name: str) -> str:
+        """Return the slug of the source that a spider in code has by its own start URL, registering it at first."""
+        assert self.crawler_process is not None  # noqa: S101 - Scrapy makes it before it calls run
+        start_url = getattr(self.crawler_process.spider_loader.load(name), "start_url", "")
+        if not start_url:
+            msg = f"the spider {name} has no start_url of its own: scrapy sources add https://… --spider {name}"
+            raise InvalidSource(msg)
+        source, _ = await sources.add(connection, start_url, spider=name)
+        if source.spider != name:
+            msg = (
+                f"{source.start_url} is known as the source {source.slug}, which is crawled as {source.spider}. "
+                f"Nothing was done; crawl it by its slug, or give it the spider {name}"
+            )
+            raise InvalidSource(msg)
+        return source.slug

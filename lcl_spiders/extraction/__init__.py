@@ -10,8 +10,10 @@ from lcl_spiders.extraction.errors import (
     ExtractionFailed,
     ExtractionTimeout,
     NotHtml,
+    SpiderFailed,
     TooDeep,
 )
+from lcl_spiders.extraction.options import ExtractionOptions
 from lcl_spiders.extraction.page import EXTRACTION_VERSION, ExtractedPage, body_hash
 
 __all__ = [
@@ -21,8 +23,10 @@ __all__ = [
     "ExtractionCrashed",
     "ExtractionError",
     "ExtractionFailed",
+    "ExtractionOptions",
     "ExtractionTimeout",
     "NotHtml",
+    "SpiderFailed",
     "TooDeep",
     "body_hash",
 ]

@@ -27,6 +27,12 @@ class TooDeep(ExtractionError):
     kind = "too_deep"
 
 
+class SpiderFailed(ExtractionError):
+    """A spider's own `read_page` raised or returned something else than a page: raised by `SourceSpider.extract`."""
+
+    kind = "spider_error"
+
+
 class ExtractionFailed(ExtractionError):
     """An unexpected exception while reading the page, its cause: raised by `ExtractionPool.extract`."""
 

@@ -1,7 +1,6 @@
 """What a page says about itself in its markup: title, language, canonical URL, links, robots directives."""
 
 import re
-import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -10,6 +9,7 @@ from urllib.parse import urljoin
 from lxml.html import HtmlElement
 
 from db.urls import canonical_url
+from lcl_spiders.extraction.page import one_line
 
 MAX_OUTLINKS = 2_000
 MAX_LINK_LENGTH = 2_083
@@ -49,24 +49,24 @@ def read_markup(tree: HtmlElement, url: str) -> Markup:
                 links.append(href)
         elif tag == "title":
             if title is None and getattr(element.getparent(), "tag", None) != "svg":
-                title = _one_line(element.text_content())
+                title = one_line(element.text_content())
         elif tag == "meta":
             name = element.get("name", element.get("property", "")).strip().lower()
             if name == "robots":
                 directives.update(re.split(r"[\s,]+", element.get("content", "").lower()))
             elif name == "og:title" and stated_title is None:
-                stated_title = _one_line(element.get("content", ""))
+                stated_title = one_line(element.get("content", ""))
         elif tag == "base":
             base = element.get("href") if base is None else base
         elif canonical is None and "canonical" in element.get("rel", "").lower().split():
             canonical = element.get("href")
     base = _joined(url, base) or url
-    canonical_url_or_none = _canonical_or_none(base, canonical)
+    own_url = canonical_or_none(base, canonical)
     return Markup(
         title=title or stated_title,
         language=_language(tree),
-        canonical=canonical_url_or_none,
-        is_canonical_malformed=bool(canonical and canonical.strip()) and canonical_url_or_none is None,
+        canonical=own_url,
+        is_canonical_malformed=bool(canonical and canonical.strip()) and own_url is None,
         outlinks=outlinks(base, links),
         noindex=not directives.isdisjoint({"noindex", "none"}),
         nofollow=not directives.isdisjoint({"nofollow", "none"}),
@@ -117,13 +117,10 @@ def _joined(url: str, href: str | None) -> str | None:
         return None
 
 
-def _canonical_or_none(base: str, href: str | None) -> str | None:
+def canonical_or_none(base: str, href: str | None) -> str | None:
+    """Return what a page at `base` names as its canonical URL, None when that is no URL of a page."""
     target = _joined(base, href)
     try:
         return canonical_url(target) if target and len(target) <= MAX_LINK_LENGTH else None
     except ValueError:
         return None
-
-
-def _one_line(text: str) -> str | None:
-    return unicodedata.normalize("NFC", " ".join(text.split())) or None

@@ -1,6 +1,7 @@
 """What extraction says of a page. Light to import: a crawl needs the words, only its workers the extractors."""
 
 import hashlib
+import unicodedata
 from dataclasses import dataclass
 from importlib.metadata import version
 
@@ -23,7 +24,8 @@ class ExtractedPage:
         outlinks: canonical URLs of the links that are not `nofollow`, each once, in document order, at most 2,000.
         noindex: the page asks by `<meta name=robots>` to stay out of indexes.
         nofollow: the page asks the same way that no link be followed; `outlinks` holds them all the same.
-        extractor: who found the content: "trafilatura" or "resiliparse".
+        extractor: who found the content: "trafilatura", "resiliparse" or "full".
+        is_selector_missed: the source's `content_css` or `title_css` found nothing, and the page was read as usual.
     """
 
     title: str | None
@@ -35,8 +37,19 @@ class ExtractedPage:
     noindex: bool
     nofollow: bool
     extractor: str
+    is_selector_missed: bool = False
 
 
-def body_hash(body: bytes) -> bytes:
-    """Return the sha256 of a body together with `EXTRACTION_VERSION`: 32 bytes."""
-    return hashlib.sha256(EXTRACTION_VERSION.encode() + b"\x00" + body).digest()
+def body_hash(body: bytes, reader: str) -> bytes:
+    """Return the sha256 of a body together with what reads it (`ExtractionOptions.version`): 32 bytes."""
+    return hashlib.sha256(reader.encode() + b"\x00" + body).digest()
+
+
+def normalised(text: str) -> str:
+    """Return a text as it is stored: NFC, stripped, without the character that PostgreSQL has no place for."""
+    return unicodedata.normalize("NFC", text).replace("\x00", "").strip()
+
+
+def one_line(text: str) -> str | None:
+    """Return a text as one line in NFC, None when nothing is left."""
+    return unicodedata.normalize("NFC", " ".join(text.split())) or None

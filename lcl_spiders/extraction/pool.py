@@ -14,6 +14,7 @@ from weakref import WeakKeyDictionary
 from pebble import ProcessExpired, ProcessPool
 
 from lcl_spiders.extraction.errors import ExtractionCrashed, ExtractionError, ExtractionFailed, ExtractionTimeout
+from lcl_spiders.extraction.options import DEFAULT, ExtractionOptions
 from lcl_spiders.extraction.page import ExtractedPage
 from lcl_spiders.extraction.worker import Outcome, Page, extract_batch, prepare_worker, worker_context
 
@@ -64,7 +65,9 @@ class ExtractionPool:
         self._stopping: set[asyncio.Future[None]] = set()
         self._closed = False
 
-    async def extract(self, body: bytes, url: str, encoding: str | None) -> ExtractedPage:
+    async def extract(
+        self, body: bytes, url: str, encoding: str | None, options: ExtractionOptions = DEFAULT
+    ) -> ExtractedPage:
         """Extract one page in a worker, without blocking the event loop; see `extract_page`.
 
         Raises:
@@ -74,7 +77,9 @@ class ExtractionPool:
         """
         if self._closed:
             raise asyncio.CancelledError("the extraction pool is closed")
-        waiting = _Waiting((body, url, encoding), asyncio.get_running_loop().create_future())
+        # Pickling the options takes 20 times as long as the rest of a page: most sources have none.
+        page: Page = (body, url, encoding) if options == DEFAULT else (body, url, encoding, options)
+        waiting = _Waiting(page, asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
         self._dispatch()
         return await waiting.result

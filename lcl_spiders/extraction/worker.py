@@ -16,10 +16,11 @@ from threading import Lock
 from types import ModuleType
 
 from lcl_spiders.extraction.errors import ExtractionCrashed, ExtractionError, ExtractionFailed
+from lcl_spiders.extraction.options import ExtractionOptions
 from lcl_spiders.extraction.page import ExtractedPage
 
-Page = tuple[bytes, str, str | None]
-"""The arguments of `extract_page`: body, url, encoding."""
+Page = tuple[bytes, str, str | None] | tuple[bytes, str, str | None, ExtractionOptions]
+"""The arguments of `extract_page`: body, url, encoding, and options where the source has some."""
 
 Outcome = ExtractedPage | ExtractionError
 

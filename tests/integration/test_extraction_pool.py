@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from lcl_spiders.extraction import ExtractionCrashed, ExtractionTimeout, NotHtml
+from lcl_spiders.extraction import ExtractionCrashed, ExtractionOptions, ExtractionTimeout, NotHtml
 from lcl_spiders.extraction.extract import extract_page
 from lcl_spiders.extraction.pool import ExtractionPool, leased_pool
 
@@ -58,6 +58,15 @@ async def until_busy() -> psutil.Process:
 async def test_a_worker_extracts_what_the_function_extracts() -> None:
     async with opened() as pool:
         assert await pool.extract(article(1), URL, "utf-8") == extract_page(article(1), URL, "utf-8")
+
+
+async def test_a_worker_reads_by_the_options_of_the_source() -> None:
+    body = b"<title>x</title><main>The main text.</main><p>Imprint</p>"
+    options = ExtractionOptions(content_css=("main",))
+    async with opened() as pool:
+        page, usual = await asyncio.gather(pool.extract(body, URL, None, options), pool.extract(body, URL, None))
+    assert page == extract_page(body, URL, None, options)
+    assert (page.content, "Imprint" in usual.content) == ("The main text.", True)
 
 
 async def test_many_pages_come_back_each_to_its_caller() -> None:
