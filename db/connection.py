@@ -28,6 +28,7 @@ Pool = AsyncConnectionPool[Connection]
 
 CONNECT_TIMEOUT = 5
 POOL_TIMEOUT = 10
+POOL_SIZE = 4
 SESSION = {
     "jit": "off",
     "plan_cache_mode": "force_custom_plan",
@@ -124,7 +125,7 @@ async def open_connection(url: str, *, vectors: bool = False, **settings: str) -
     return connection
 
 
-async def open_pool(url: str, *, size: int = 4) -> Pool:
+async def open_pool(url: str, *, size: int = POOL_SIZE) -> Pool:
     """Open a pool of autocommit connections and wait for the first. Raises `DatabaseUnavailable`.
 
     Whatever goes wrong, also a cancellation, leaves no pool and no connection behind.

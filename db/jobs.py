@@ -75,8 +75,17 @@ async def start(
     return row[0] if row else None
 
 
-async def report(connection: Connection, job_id: UUID, stats: dict[str, Any]) -> bool:
-    """Record how far a run has come, and return whether it is to stop: somebody cancelled or closed it."""
+async def is_cancelled(connection: Connection, job_id: UUID) -> bool:
+    """Return whether somebody asked that a run end, or not begin."""
+    cursor = await connection.execute(
+        "SELECT cancel_requested OR finish_reason = 'cancelled' FROM scrape_jobs WHERE id = %s", (job_id,)
+    )
+    row = await cursor.fetchone()
+    return bool(row and row[0])
+
+
+async def report(connection: Connection, job_id: UUID, stats: dict[str, Any]) -> str | None:
+    """Record how far a run has come, and return why it must stop: `cancelled`, or `lost` when others closed its job."""
     cursor = await connection.execute(
         """
         UPDATE scrape_jobs
@@ -88,7 +97,9 @@ async def report(connection: Connection, job_id: UUID, stats: dict[str, Any]) ->
         (Jsonb(stats), job_id),
     )
     row = await cursor.fetchone()
-    return row is None or bool(row[0])
+    if row is None:
+        return "lost"
+    return "cancelled" if row[0] else None
 
 
 async def finish(

@@ -277,3 +277,9 @@ async def is_drained(connection: Connection) -> bool:
     cursor = await connection.execute(_SQL["is_drained"], {"queue": QUEUE})
     row = await cursor.fetchone()
     return row is None or bool(row[0])
+
+
+async def free_connections(connection: Connection) -> int:
+    """Return how many more connections the server takes at this moment."""
+    row = await (await connection.execute(_SQL["free_connections"])).fetchone()
+    return int(row[0]) if row else 0

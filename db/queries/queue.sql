@@ -177,3 +177,8 @@ FROM scrape_jobs AS j
 JOIN scraper_sources AS s ON s.id = j.source_id
 WHERE j.status = 'running'
 ORDER BY j.started_at
+
+-- free_connections --
+SELECT
+    current_setting('max_connections')::integer - current_setting('superuser_reserved_connections')::integer
+    - (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend')

@@ -9,6 +9,7 @@ from scrapy.exceptions import UsageError
 from scrapy.utils.conf import arglist_to_dict
 
 from lcl_spiders.console import CommandFailed, IndexCommand
+from pipelines import runtime
 from pipelines.arguments import RunArguments
 
 if TYPE_CHECKING:
@@ -63,12 +64,14 @@ class Command(IndexCommand):
             fleet = FleetConfig.from_settings(self.project_settings)
         except ValueError as error:
             raise CommandFailed(str(error)) from None
-        async with self.database() as connection:
-            refresh = Refresh(
-                self, connection, fleet, worker_options=[word for given in opts.set for word in ("-s", given)]
-            )
+        leased = await runtime.lease(self.config)
+        try:
+            options = [word for given in opts.set for word in ("-s", given)]
+            refresh = Refresh(self, leased, fleet, worker_options=options)
             await refresh.queue(words, args, opts.priority)
             return refresh.tell_queued() if opts.no_wait else await refresh.watch()
+        finally:
+            await runtime.give_back(leased)
 
 
 def _parse(given: Sequence[str]) -> dict[str, Any]:

@@ -28,11 +28,12 @@ async def report(run: Run) -> None:
         stats = {**run.counters(), "pages/known": run.known_pages}
         try:
             async with run.runtime.pool.connection(timeout=WAIT) as connection:
-                is_to_stop = await jobs.report(connection, run.job_id, stats)
+                reason = await jobs.report(connection, run.job_id, stats)
         except (psycopg.Error, PoolTimeout) as error:
             # A database that is gone ends the run through its lock and its writes.
             logger.debug("%s: no report: %s", run.source.slug, one_line(error))
             continue
-        if is_to_stop:
+        if reason == "cancelled":
             run.stop("cancelled", "somebody cancelled the run; what it did is kept")
-            return
+        elif reason == "lost":
+            run.stop("lock_lost", "the domain lock was lost, and another process closed the job; what it did is kept")

@@ -152,7 +152,9 @@ class RunExtension:
         run = self.run
         started_at = await self._start_job(connection)
         if started_at is None:
-            raise self._refuse("cancelled", "the job was cancelled before it began; nothing was done")
+            if await jobs.is_cancelled(connection, run.job_id):
+                raise self._refuse("cancelled", "the job was cancelled before it began; nothing was done")
+            raise self._refuse("lock_lost", "the domain lock was lost before the run began; nothing was done")
         run.started_at = started_at
         assert self._lock is not None  # noqa: S101 - taken in _take_domain
         run.fence = await self._lock.raise_fence(run.job_id)

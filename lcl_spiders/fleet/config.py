@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import croniter
 
+from db.connection import POOL_SIZE
 from pipelines.config import whole_number
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 MB = 2**20
 HEARTBEATS_MISSED = 6
+QUEUE_CONNECTIONS = 3  # two of the queue's own pool, one that listens
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,11 @@ class FleetConfig:
     def silence(self) -> dt.timedelta:
         """How long a worker may be unheard before it counts as dead."""
         return dt.timedelta(seconds=self.heartbeat * HEARTBEATS_MISSED)
+
+    @property
+    def connections_per_worker(self) -> int:
+        """How many database connections a worker takes at most: its pool, a lock for each source, and the queue's."""
+        return POOL_SIZE + self.sources_at_a_time + QUEUE_CONNECTIONS
 
     def workers_for(self, jobs: int) -> int:
         """Return how many workers share so many jobs: `min(max, ceil(jobs / jobs per worker))`, at least one (B7)."""

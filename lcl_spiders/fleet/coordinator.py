@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING
 from db import queue
 
 if TYPE_CHECKING:
-    import datetime as dt
     from collections.abc import Callable, Sequence
     from uuid import UUID
 
     from db.connection import Connection
-    from db.queue import Outcome, Running
+    from db.queue import Running
     from lcl_spiders.fleet.config import FleetConfig
+    from pipelines.runtime import Runtime
 
 logger = logging.getLogger(__name__)
 
@@ -67,14 +67,14 @@ class Coordinator:
 
     def __init__(
         self,
-        connection: Connection,
+        runtime: Runtime,
         config: FleetConfig,
         source_ids: Sequence[UUID],
         *,
         worker_options: Sequence[str],
         say: Callable[[str], None],
     ) -> None:
-        self._connection = connection
+        self._runtime = runtime
         self._config = config
         self._source_ids = source_ids
         self._asked = frozenset(source_ids)
@@ -89,23 +89,22 @@ class Coordinator:
 
         A worker that dies is replaced while jobs wait; its own jobs come back by its missing heartbeat.
         """
-        jobs = await queue.count_waiting(self._connection)
-        wanted = self._config.workers_for(jobs)
+        jobs = await self._runtime.use_connection(queue.count_waiting)
+        wanted = await self._runtime.use_connection(lambda each: self._affordable(each, self._config.workers_for(jobs)))
         if jobs:
             logger.info("Spawning %d parallel workers for %d jobs", wanted, jobs)
         looks = 0
         try:
             while not self._is_stopping:
-                waiting, at_work = await queue.open_among(self._connection, self._source_ids)
-                running = [run for run in await queue.running(self._connection) if run.source_id in self._asked]
+                waiting, running = await self._runtime.use_connection(self._look)
                 show(Progress(len(self._source_ids), waiting, running))
-                if not waiting and not at_work:
+                if not waiting and not running:
                     await self._let_go()
                     return
                 await self._keep_up(wanted)
                 looks += 1
                 if looks % RECOVER_EVERY == 0:
-                    await queue.recover(self._connection, self._config.silence)
+                    await self._runtime.use_connection(lambda each: queue.recover(each, self._config.silence))
                 await asyncio.sleep(LOOK_EVERY)  # the rhythm of the looks
         finally:
             await self._end_workers()
@@ -114,9 +113,25 @@ class Coordinator:
         """End the workers; what is queued stays queued."""
         self._is_stopping = True
 
-    async def outcomes(self, since: dt.datetime) -> list[Outcome]:
-        """Return what became of the sources."""
-        return await queue.outcomes(self._connection, self._source_ids, since)
+    async def _look(self, connection: Connection) -> tuple[int, list[Running]]:
+        """Return how many of the sources wait, and the runs of those that are at work."""
+        waiting, _ = await queue.open_among(connection, self._source_ids)
+        return waiting, [run for run in await queue.running(connection) if run.source_id in self._asked]
+
+    async def _affordable(self, connection: Connection, wanted: int) -> int:
+        """Return how many workers the database has connections for, and say so when they are fewer than wanted."""
+        room = await queue.free_connections(connection)
+        affordable = max(1, min(wanted, room // self._config.connections_per_worker))
+        if affordable < wanted:
+            logger.warning(
+                "the database has room for %d connections, and a worker takes up to %d: %d workers instead of %d. "
+                "Raise max_connections, or lower LCL_SOURCES_AT_A_TIME",
+                room,
+                self._config.connections_per_worker,
+                affordable,
+                wanted,
+            )
+        return affordable
 
     async def _keep_up(self, wanted: int) -> None:
         """Start workers until there are as many as are wanted and have something to do."""
@@ -135,7 +150,9 @@ class Coordinator:
                     f"{MAX_QUICK_DEATHS} workers in a row ended as soon as they were started; the jobs stay queued. "
                     f"The last one said: {' / '.join(worker.last_lines) or 'nothing'}"
                 )
-        ready = await queue.count_waiting(self._connection, now=True) if len(self._workers) < wanted else 0
+        if len(self._workers) >= wanted:
+            return
+        ready = await self._runtime.use_connection(lambda each: queue.count_waiting(each, now=True))
         for _ in range(min(wanted - len(self._workers), self._config.workers_for(ready) if ready else 0)):
             self._workers.append(await self._spawn())
 

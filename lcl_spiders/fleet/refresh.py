@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from lcl_spiders.console import IndexCommand
     from lcl_spiders.fleet.config import FleetConfig
     from lcl_spiders.fleet.coordinator import Progress
+    from pipelines.runtime import Runtime
 
 TOLD_EVERY = 10.0  # seconds between two lines where nobody sits at a terminal
 INTERRUPTED = 130
@@ -42,10 +43,10 @@ class Refresh:
     """A refresh for a command that tells of it: first `queue`, then `watch` or `tell_queued`."""
 
     def __init__(
-        self, command: IndexCommand, connection: Connection, fleet: FleetConfig, *, worker_options: Sequence[str]
+        self, command: IndexCommand, runtime: Runtime, fleet: FleetConfig, *, worker_options: Sequence[str]
     ) -> None:
         self._command = command
-        self._connection = connection
+        self._runtime = runtime
         self._fleet = fleet
         self._options = list(worker_options)
         self._asked: list[UUID] = []
@@ -58,7 +59,13 @@ class Refresh:
 
         Raises `SourceNotFound` or `AmbiguousSource`, and queues nothing then.
         """
-        connection = self._connection
+        await self._runtime.use_connection(lambda connection: self._queue(connection, names, args, priority))
+        for obstacle in self._obstacles:
+            self._command.complain(obstacle)
+
+    async def _queue(
+        self, connection: Connection, names: Sequence[str], args: dict[str, Any], priority: int | None
+    ) -> None:
         self._since = await _now(connection)
         await queue.recover(connection, self._fleet.silence)
         if names:
@@ -72,8 +79,6 @@ class Refresh:
             self._asked = list(dict.fromkeys([*wanted, *await queue.open_sources(connection)]))
         queued = await queue.enqueue(connection, wanted, trigger="queue", args=args, priority=priority)
         self._queued = len(queued)
-        for obstacle in self._obstacles:
-            self._command.complain(obstacle)
 
     def tell_queued(self) -> int:
         """Tell what was queued, and return the exit code."""
@@ -103,7 +108,7 @@ class Refresh:
         if console.is_terminal and "LCL_LOG_LEVEL" not in os.environ:
             options = ["-s", "LOG_LEVEL=WARNING", *options]
         coordinator = Coordinator(
-            self._connection,
+            self._runtime,
             self._fleet,
             self._asked,
             worker_options=options,
@@ -118,7 +123,9 @@ class Refresh:
                 await coordinator.watch(show)
             except WorkersFailed as error:
                 trouble = str(error)
-        outcomes = await coordinator.outcomes(self._since)
+        outcomes = await self._runtime.use_connection(
+            lambda connection: queue.outcomes(connection, self._asked, self._since)
+        )
         self._tell(outcomes, time.monotonic() - began)
         if trouble is not None:
             raise CommandFailed(trouble)

@@ -22,11 +22,12 @@ from uuid import UUID
 
 import procrastinate
 import psycopg
+from procrastinate.exceptions import ConnectorException
 from scrapy.utils.misc import load_object
 
 from db import indexes, models, queue
 from db.connection import conninfo
-from db.errors import DatabaseProblem, one_line
+from db.errors import DatabaseProblem, DatabaseUnavailable, one_line
 from lcl_spiders.extraction.config import ExtractionConfig
 from lcl_spiders.extraction.pool import leased_pool
 from lcl_spiders.fleet.crawls import Crawls
@@ -44,6 +45,8 @@ SCHEDULE = "schedule"
 LOOK_EVERY = 0.25  # seconds between two looks at limits, and at an empty queue
 INDEX_EVERY = 600.0  # seconds between two looks at the search indexes of a worker that is never idle
 POLL_EVERY = 1.0  # seconds; a job whose domain has become free is announced by nobody
+STEADY = 60.0  # seconds after which a failure of the queue is a new one
+MAX_FAILURES = 6  # in a row: some two minutes
 CHATTY = ("scrapy.addons", "scrapy.core.engine", "scrapy.crawler", "scrapy.middleware", "procrastinate")
 QUIET = {"STATS_DUMP": False, "LOGSTATS_INTERVAL": 0}  # a line at the end of each run says it all
 GC_THRESHOLD = (20_000, 10, 10)
@@ -93,18 +96,7 @@ class Worker:
 
     async def _work(self, app: procrastinate.App, leased: runtime.Runtime, crawls: Crawls) -> End:
         loop = asyncio.get_running_loop()
-        taking = loop.create_task(
-            app.run_worker_async(
-                queues=[queue.QUEUE] if self._drain else [queue.QUEUE, SCHEDULE],
-                name=f"{os.uname().nodename}:{os.getpid()}",
-                concurrency=self._fleet.sources_at_a_time,
-                fetch_job_polling_interval=POLL_EVERY,
-                delete_jobs="always",
-                install_signal_handlers=False,
-                update_heartbeat_interval=self._fleet.heartbeat,
-                stalled_worker_timeout=self._fleet.silence.total_seconds(),
-            )
-        )
+        taking = loop.create_task(self._take(app))
         taking.add_done_callback(lambda _: self._finish(End.FAILED))
         watching = loop.create_task(self._watch(leased, crawls))
         await self._told.wait()
@@ -116,6 +108,36 @@ class Worker:
         if self._end is End.FAILED and not taking.cancelled() and (error := taking.exception()) is not None:
             logger.error("the worker cannot go on: %s: %s", type(error).__name__, one_line(error))
         return self._end or End.FAILED
+
+    async def _take(self, app: procrastinate.App) -> None:
+        """Take jobs until cancelled, also after the database was away for a while.
+
+        Raises what keeps it from the queue for longer.
+        """
+        failures = 0
+        while True:
+            began = time.monotonic()
+            reason = "its side tasks ended"
+            try:
+                await app.run_worker_async(
+                    queues=[queue.QUEUE] if self._drain else [queue.QUEUE, SCHEDULE],
+                    name=f"{os.uname().nodename}:{os.getpid()}",
+                    concurrency=self._fleet.sources_at_a_time,
+                    fetch_job_polling_interval=POLL_EVERY,
+                    delete_jobs="always",
+                    install_signal_handlers=False,
+                    update_heartbeat_interval=self._fleet.heartbeat,
+                    stalled_worker_timeout=self._fleet.silence.total_seconds(),
+                )
+            except (ConnectorException, psycopg.Error) as error:
+                reason = f"{type(error).__name__}: {one_line(error.__cause__ or error)}"
+            failures = 1 if time.monotonic() - began > STEADY else failures + 1
+            if failures > MAX_FAILURES:
+                msg = f"the queue cannot be reached: {reason}"
+                raise DatabaseUnavailable(msg)
+            wait = min(2.0**failures, 30.0)
+            logger.warning("the queue was lost (%s); taking jobs again in %.0f s", reason, wait)
+            await asyncio.sleep(wait)  # exponential backoff
 
     def _finish(self, end: End) -> None:
         if self._end is None:

@@ -149,6 +149,30 @@ async def test_the_jobs_of_a_worker_killed_with_kill_9_are_made_again(
         assert run_scrapy("doctor", database_url=database_url).code == 0
 
 
+async def test_a_refresh_survives_the_loss_of_every_connection(
+    connection: Connection, database_url: str, server: str
+) -> None:
+    slow = {path: Page(page, delay=0.7) for path, page in small_town().items()}
+    with LocalSite(slow) as first, LocalSite(slow) as second:
+        slugs = await register(connection, [first, second])
+        process = start_scrapy("refresh", database_url=database_url, env=QUICK)
+        await wait_for(connection, "SELECT FROM scrape_jobs WHERE status = 'running' HAVING count(*) = 2")
+        await connection.execute("""
+            SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+            WHERE datname = current_database() AND pid <> pg_backend_pid()
+        """)
+        stdout, stderr = process.communicate(timeout=120)
+
+        assert process.returncode == 0, stderr
+        assert "2 succeeded" in stdout
+        failed = {reason for status, reason, _ in await ended(connection) if status == "failed"}
+        assert failed <= {"lock_lost", "lost"}  # whoever noticed first wrote it down
+        assert failed
+        for slug in slugs:
+            assert (await sources.get(connection, slug)).consecutive_failures == 0
+        assert await rows(connection, "SELECT count(*) FROM scraped_pages") == [(8,)]
+
+
 async def test_a_worker_that_is_told_to_stop_gives_its_sources_back(connection: Connection, database_url: str) -> None:
     slow = {path: Page(page, delay=1.0) for path, page in small_town().items()}
     with LocalSite(slow) as site:

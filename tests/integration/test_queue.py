@@ -179,11 +179,11 @@ async def test_a_run_that_waits_is_cancelled_at_once(connection: Connection) -> 
 async def test_a_run_at_work_learns_that_it_is_cancelled_when_it_next_reports(connection: Connection) -> None:
     source_id, job_id = await add(connection, "a"), uuid4()
     await begin(connection, job_id, source_id)
-    assert await jobs.report(connection, job_id, {"pages/new": 1}) is False
+    assert await jobs.report(connection, job_id, {"pages/new": 1}) is None
 
     assert await queue.cancel(connection, [job_id]) == ([], [job_id])
 
-    assert await jobs.report(connection, job_id, {"pages/new": 2}) is True
+    assert await jobs.report(connection, job_id, {"pages/new": 2}) == "cancelled"
 
 
 async def test_a_run_cancelled_between_queue_and_beginning_does_not_begin(connection: Connection) -> None:
@@ -200,7 +200,7 @@ async def test_a_run_that_was_closed_meanwhile_is_told_to_stop(connection: Conne
     await begin(connection, job_id, source_id)
     await jobs.close_lost(connection)
 
-    assert await jobs.report(connection, job_id, {}) is True
+    assert await jobs.report(connection, job_id, {}) == "lost"
 
 
 @pytest.mark.parametrize("attempt", range(1, queue.MAX_RETRIES + 2))
