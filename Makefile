@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format crawl bench bench-refresh constraints clean
+.PHONY: help setup demo test lint format crawl bench bench-refresh bench-sources constraints clean
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -54,6 +54,9 @@ bench: setup ## Measure a crawl and its refreshes against plain Scrapy
 
 bench-refresh: setup ## Refresh a site that edits, breaks, lies and comes back, and hold the index against its truth
 	@$(BIN)/python -m benchmarks.refresh $(ARGS)
+
+bench-sources: setup ## Measure how one source starts among ten and among a hundred thousand
+	@$(BIN)/python -m benchmarks.many_sources $(ARGS)
 
 constraints: ## Resolve the newest versions pyproject.toml allows, and pin them in constraints.txt
 	@echo "Resolving with $$($(PYTHON) -V) (a few minutes)"

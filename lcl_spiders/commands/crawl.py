@@ -12,6 +12,7 @@ from rich.console import Console
 from scrapy.commands import BaseRunSpiderCommand
 from scrapy.exceptions import UsageError
 from scrapy.settings import SETTINGS_PRIORITIES
+from scrapy.spiderloader import SpiderLoader
 
 from db import sources
 from db.connection import connect
@@ -139,7 +140,7 @@ class Command(BaseRunSpiderCommand):
             try:
                 return (await sources.get(connection, name)).slug
             except SourceNotFound:
-                assert self.crawler_process is not None  # noqa: S101 - Scrapy makes it before it calls run
-                if name in self.crawler_process.spider_loader.list():
+                # The spiders in code alone: this project's loader would list every source as well.
+                if name in SpiderLoader.from_settings(self.settings).list():
                     return name
                 raise
