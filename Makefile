@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format crawl bench bench-refresh bench-fleet constraints clean
+.PHONY: help setup demo test lint format crawl bench bench-refresh bench-fleet bench-sources constraints clean
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -57,6 +57,9 @@ bench-refresh: setup ## Refresh a site that edits, breaks, lies and comes back, 
 
 bench-fleet: setup ## Crawl 120 sites in one refresh, against a process for each, and with killed workers
 	@$(BIN)/python -m benchmarks.fleet $(ARGS)
+
+bench-sources: setup ## Measure how one source starts among ten and among a hundred thousand
+	@$(BIN)/python -m benchmarks.many_sources $(ARGS)
 
 constraints: ## Resolve the newest versions pyproject.toml allows, and pin them in constraints.txt
 	@echo "Resolving with $$($(PYTHON) -V) (a few minutes)"

@@ -54,3 +54,7 @@ class AmbiguousSource(LookupError):
 
 class InvalidSource(ValueError):
     """A source cannot be stored as asked: reserved or taken slug, bad URL."""
+
+
+class DomainBusy(Exception):
+    """A run holds the domain, so that what was asked for cannot be done now. Raised by `db.source_edits.remove`."""

@@ -30,6 +30,19 @@ PRESENT = (
 
 YIELD_RUNS = 5
 
+EMPTY_RUNS = 5
+"""So many runs in a row that found nothing make a source empty (A21)."""
+
+REASONS_OF_SITES = (
+    "yield_collapse",
+    "site_unreachable",
+    "robots_unavailable",
+    "robots_forbidden",
+    "too_many_failures",
+    "mass_delete_refused",
+)
+"""Why runs fail that came as far as the site; the others (a lost lock, a provider that is down) say nothing of it."""
+
 
 @dataclass(frozen=True)
 class Job:

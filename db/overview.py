@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg.rows import class_row, dict_row
 
+from db.jobs import EMPTY_RUNS, PRESENT, REASONS_OF_SITES
 from db.sql import load
 
 if TYPE_CHECKING:
@@ -18,11 +19,18 @@ if TYPE_CHECKING:
     from db.models import Model
 
 _SQL = load("overview")
+_EMPTY = {"empty_runs": EMPTY_RUNS, "present": list(PRESENT), "reasons_of_sites": list(REASONS_OF_SITES)}
+
+STATES = ("enabled", "backoff", "auto_disabled", "disabled", "review", "rejected", "empty")
+"""What sources can be listed by; an empty one is in another state besides."""
 
 
 @dataclass(frozen=True)
 class SourceState:
-    """A source as `scrapy status` shows it. The `last_` fields are those of its newest run, None before the first."""
+    """A source as `scrapy status` shows it. The `last_` fields are those of its newest run, None before the first.
+
+    `state` is one of `STATES`, as its row says; `is_empty`: its last runs found nothing (A21).
+    """
 
     id: UUID
     slug: str
@@ -40,6 +48,8 @@ class SourceState:
     last_status: str | None
     last_reason: str | None
     last_duration: dt.timedelta | None
+    state: str
+    is_empty: bool
 
 
 @dataclass(frozen=True)
@@ -84,11 +94,19 @@ class Ledger:
     counters: dict[str, int]
 
 
-async def sources(connection: Connection) -> list[SourceState]:
-    """Return every source with its state, in the order of the slugs."""
+async def sources(
+    connection: Connection,
+    *,
+    source_id: UUID | None = None,
+    kind: str | None = None,
+    state: str | None = None,
+    limit: int | None = None,
+) -> list[SourceState]:
+    """Return sources with their states in the order of the slugs: all of them, one, or those of a kind or state."""
     names = SourceState.__dataclass_fields__
+    chosen = {"source_id": source_id, "kind": kind, "state": state, "limit": limit}
     async with connection.cursor(row_factory=dict_row) as cursor:
-        await cursor.execute(_SQL["sources"])
+        await cursor.execute(_SQL["sources"], {**chosen, **_EMPTY})
         return [SourceState(**{name: row[name] for name in names}) for row in await cursor.fetchall()]
 
 
@@ -135,6 +153,11 @@ async def count_uncovered(connection: Connection) -> int:
 async def overdue(connection: Connection) -> list[str]:
     """Return the enabled sources without a success in their interval (A22), with a tenth of it as slack for the run."""
     return [row[0] for row in await _rows(connection, "overdue")]
+
+
+async def empty(connection: Connection) -> list[str]:
+    """Return the enabled sources whose last runs found nothing, five in a row (A21)."""
+    return [row[0] for row in await _rows(connection, "empty", **_EMPTY)]
 
 
 async def pgvector_version(connection: Connection) -> str | None:

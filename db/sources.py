@@ -17,6 +17,7 @@ from db.urls import canonical_url, domain_of, slug_of
 if TYPE_CHECKING:
     from db.connection import Connection
 
+REFRESH_INTERVAL = dt.timedelta(hours=24)
 RESERVED_SLUGS = frozenset({"website", "feed", "listing", "source"})
 
 
@@ -40,6 +41,8 @@ class Source:
     refresh_interval: dt.timedelta
     last_run_at: dt.datetime | None
     last_success_at: dt.datetime | None
+    discovery: dict[str, Any] | None
+    politeness: dict[str, Any] | None
 
 
 COLUMNS = ", ".join(Source.__dataclass_fields__)
@@ -53,6 +56,8 @@ async def add(
     spider: str = "website",
     config: dict[str, Any] | None = None,
     enabled: bool = True,
+    priority: int = 0,
+    refresh_interval: dt.timedelta = REFRESH_INTERVAL,
 ) -> tuple[Source, bool]:
     """Store a source and return it with True, or the one that has this start URL already with False (B2).
 
@@ -75,11 +80,21 @@ async def add(
         try:
             cursor = await connection.execute(
                 """
-                INSERT INTO scraper_sources (slug, start_url, domain, spider, config, enabled)
-                VALUES (%s, %s, %s, %s, %s, %s)
+                INSERT INTO scraper_sources
+                    (slug, start_url, domain, spider, config, enabled, priority, refresh_interval)
+                VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
                 ON CONFLICT DO NOTHING
                 """,
-                (candidate, start_url, domain_of(start_url), spider, Jsonb(config or {}), enabled),
+                (
+                    candidate,
+                    start_url,
+                    domain_of(start_url),
+                    spider,
+                    Jsonb(config or {}),
+                    enabled,
+                    priority,
+                    refresh_interval,
+                ),
             )
         except psycopg.errors.CheckViolation:
             msg = f"the slug {candidate!r} must be of lower case letters, digits and hyphens; choose one with --slug"
@@ -129,8 +144,23 @@ async def list_all(connection: Connection) -> list[Source]:
 
 
 async def set_enabled(connection: Connection, source_id: UUID, *, enabled: bool) -> None:
-    """Enable or disable a source. Enabling clears its failures and backoff, by the trigger (B3)."""
-    await connection.execute("UPDATE scraper_sources SET enabled = %s WHERE id = %s", (enabled, source_id))
+    """Enable or disable a source. Enabling clears its failures and backoff, by the trigger (B3).
+
+    Whoever does it has seen the source: it does not wait for review any more, and is not rejected.
+    """
+    await connection.execute(
+        """
+        UPDATE scraper_sources
+        SET enabled = %s, discovery = discovery - 'rejected_at' || jsonb_build_object('reviewed_at', now())
+        WHERE id = %s
+        """,
+        (enabled, source_id),
+    )
+
+
+async def record_politeness(connection: Connection, source_id: UUID, politeness: dict[str, Any]) -> None:
+    """Store what a run learned of how its site wants to be asked (B13)."""
+    await connection.execute("UPDATE scraper_sources SET politeness = %s WHERE id = %s", (Jsonb(politeness), source_id))
 
 
 async def record_run(connection: Connection, source_id: UUID, *, success: bool | None) -> dt.datetime | None:

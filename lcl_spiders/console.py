@@ -22,7 +22,7 @@ from scrapy.commands import ScrapyCommand, ScrapyHelpFormatter
 from scrapy.exceptions import UsageError
 
 from db.connection import connect
-from db.errors import AmbiguousSource, DatabaseProblem, InvalidSource, SourceNotFound
+from db.errors import AmbiguousSource, DatabaseProblem, DomainBusy, FenceLost, InvalidSource, SourceNotFound
 from pipelines.config import Config
 from pipelines.providers import ProviderError
 from pipelines.runtime import prepare_database
@@ -45,6 +45,8 @@ _EXPECTED = (
     AmbiguousSource,
     CommandFailed,
     DatabaseProblem,
+    DomainBusy,
+    FenceLost,
     InvalidSource,
     PoolTimeout,
     ProviderError,

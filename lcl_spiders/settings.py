@@ -19,6 +19,7 @@ SPIDER_LOADER_CLASS = "lcl_spiders.spiderloader.SourceSpiderLoader"
 ADDONS = {"pipelines.IndexAddon": 500}
 EXTENSIONS = {
     "lcl_spiders.extensions.progress.ProgressExtension": 10,
+    "lcl_spiders.extensions.politeness.PolitenessExtension": 20,  # after AutoThrottle, which is at 0
     # Closed by default, and not even imported: together a fifth of a second of every start.
     "scrapy.extensions.remote_control.RemoteControl": None,
     "scrapy.extensions.telnet.TelnetConsole": None,
@@ -56,6 +57,9 @@ AUTOTHROTTLE_ENABLED = True
 AUTOTHROTTLE_START_DELAY = 0.5
 AUTOTHROTTLE_MAX_DELAY = 30
 AUTOTHROTTLE_TARGET_CONCURRENCY = 2.0
+
+# The longest delay, in seconds, that a site can ask for by 403, 429 or Crawl-delay; 0 for none.
+LCL_MAX_DELAY = os.environ.get("LCL_MAX_DELAY", "30")
 
 # Bounds of every crawl.
 DEPTH_LIMIT = 0  # a source's max_depth is kept by the frontier, before a page counts as met

@@ -10,14 +10,19 @@ from cssselect import ExpressionError, HTMLTranslator, SelectorError
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from db.errors import InvalidSource
+from db.urls import canonical_url
+from lcl_spiders.sources.durations import Seconds
 from pipelines.schedule import bounds
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 
-def _reason(error: ErrorDetails) -> str:
-    return "there is no such setting" if error["type"] == "extra_forbidden" else error["msg"]
+def reason(error: ErrorDetails) -> str:
+    """Return what is wrong with a value, without the words that pydantic puts before our own."""
+    return (
+        "there is no such setting" if error["type"] == "extra_forbidden" else error["msg"].removeprefix("Value error, ")
+    )
 
 
 def _pattern(value: str) -> str:
@@ -38,11 +43,18 @@ def _selector(value: str) -> str:
     return value
 
 
+def _address(value: str) -> str:
+    try:
+        canonical_url(value)
+    except ValueError as error:
+        msg = f"{error}. Give it whole, as in https://example.org/"
+        raise ValueError(msg) from None
+    return value
+
+
 Pattern = Annotated[str, AfterValidator(_pattern)]
 Selector = Annotated[str, AfterValidator(_selector)]
-
-
-MAX_INTERVAL = 10**9  # seconds, some thirty years
+Address = Annotated[str, AfterValidator(_address)]
 
 
 class SourceConfig(BaseModel):
@@ -52,7 +64,7 @@ class SourceConfig(BaseModel):
 
     allow: list[Pattern] = Field(default=[], description="regular expressions; a URL must match one of them")
     deny: list[Pattern] = Field(default=[], description="regular expressions; a URL must match none of them")
-    start_urls: list[str] = Field(default=[], description="more URLs of the domain to begin with")
+    start_urls: list[Address] = Field(default=[], description="more URLs of the domain to begin with")
     sitemaps: bool = Field(default=True, description="follow the sitemaps that robots.txt names")
     item_links: Selector | None = Field(
         default=None, description="CSS of the links to items on a listing; without it they are found by themselves"
@@ -75,17 +87,11 @@ class SourceConfig(BaseModel):
     )
     max_pages: int = Field(default=10_000, ge=1, description="page requests in one run")
     max_depth: int = Field(default=30, ge=1, description="links from the start URL")
-    min_check_interval: int | None = Field(
-        default=None,
-        ge=0,
-        le=MAX_INTERVAL,
-        description="seconds in which a checked page is not asked for (default LCL_RECRAWL_AFTER)",
+    min_check_interval: Seconds | None = Field(
+        default=None, description="seconds in which a checked page is not asked for (default LCL_RECRAWL_AFTER)"
     )
-    max_check_interval: int = Field(
-        default=7 * 86_400,
-        ge=0,
-        le=MAX_INTERVAL,
-        description="seconds after which a page that never changes is checked all the same",
+    max_check_interval: Seconds = Field(
+        default=7 * 86_400, description="seconds after which a page that never changes is checked all the same"
     )
     delay: float | None = Field(default=None, ge=0, le=300, description="seconds between two requests")
     concurrency: int | None = Field(default=None, ge=1, le=64, description="requests to the site at a time")
@@ -96,7 +102,7 @@ class SourceConfig(BaseModel):
         try:
             return cls.model_validate(given)
         except ValidationError as error:
-            wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {_reason(e)}" for e in error.errors())
+            wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {reason(e)}" for e in error.errors())
             msg = f"{wrong}. A source has the settings {', '.join(cls.model_fields)}."
             raise InvalidSource(msg) from None
 

@@ -1,16 +1,62 @@
 -- What operators ask of the database. Reads only.
 
+-- state --
+CASE
+    WHEN s.enabled AND s.auto_disabled THEN 'auto_disabled'
+    WHEN s.enabled AND s.backoff_until > now() THEN 'backoff'
+    WHEN s.enabled THEN 'enabled'
+    WHEN s.discovery ? 'rejected_at' THEN 'rejected'
+    WHEN s.discovery IS NOT NULL AND NOT s.discovery ? 'reviewed_at' THEN 'review'
+    ELSE 'disabled'
+END
+
+-- is_empty --
+-- Among the last runs that came as far as the site, none found what it should have (A21).
+(
+    SELECT count(*) = %(empty_runs)s AND bool_and(run.is_empty)
+    FROM (
+        SELECT
+            j.finish_reason IS NOT DISTINCT FROM 'yield_collapse' OR NOT EXISTS (
+                SELECT
+                FROM jsonb_each(j.stats) AS c
+                WHERE c.key = ANY (%(present)s)
+                  AND c.value > '0'
+            ) AS is_empty
+        FROM scrape_jobs AS j
+        WHERE j.source_id = s.id
+          AND (j.status = 'succeeded' OR (j.status = 'failed' AND j.finish_reason = ANY (%(reasons_of_sites)s)))
+        ORDER BY j.queued_at DESC
+        LIMIT %(empty_runs)s
+    ) AS run
+)
+
 -- sources --
+WITH standing AS (
+    SELECT
+        s.*,
+        %(state)i AS state,
+        %(is_empty)i AS is_empty
+    FROM scraper_sources AS s
+    WHERE (%(source_id)s::uuid IS NULL OR s.id = %(source_id)s)
+      AND (%(kind)s::text IS NULL OR s.spider = %(kind)s)
+),
+chosen AS (
+    SELECT *
+    FROM standing
+    WHERE %(state)s::text IS NULL
+       OR state = %(state)s
+       OR (%(state)s = 'empty' AND is_empty)
+    ORDER BY slug
+    LIMIT %(limit)s
+)
 SELECT
     s.*,
-    coalesce(p.pages, 0) AS pages,
-    coalesce(f.failed_pages, 0) AS failed_pages,
+    (SELECT count(*) FROM scraped_pages WHERE source_id = s.id) AS pages,
+    (SELECT count(*) FROM failed_pages WHERE source_id = s.id) AS failed_pages,
     j.status AS last_status,
     j.finish_reason AS last_reason,
     j.completed_at - j.started_at AS last_duration
-FROM scraper_sources AS s
-LEFT JOIN (SELECT source_id, count(*) AS pages FROM scraped_pages GROUP BY source_id) AS p ON p.source_id = s.id
-LEFT JOIN (SELECT source_id, count(*) AS failed_pages FROM failed_pages GROUP BY source_id) AS f ON f.source_id = s.id
+FROM chosen AS s
 LEFT JOIN LATERAL (
     SELECT status, finish_reason, started_at, completed_at
     FROM scrape_jobs
@@ -18,6 +64,13 @@ LEFT JOIN LATERAL (
     ORDER BY queued_at DESC
     LIMIT 1
 ) AS j ON true
+ORDER BY s.slug
+
+-- empty --
+SELECT s.slug
+FROM scraper_sources AS s
+WHERE s.enabled
+  AND %(is_empty)i
 ORDER BY s.slug
 
 -- counts --

@@ -117,6 +117,7 @@ class Command(IndexCommand):
         coverage = await pages.coverage(connection)
         yield await _coverage(connection, coverage)
         yield await _freshness(connection)
+        yield await _yield(connection)
         yield await _jobs(connection)
         yield await _indexes(connection, model, is_large=coverage.chunks >= self.config.index_min_chunks)
         yield _failures(coverage)
@@ -194,6 +195,14 @@ async def _freshness(connection: Connection) -> Finding:
         found = f"without a successful run within their interval: {_some(overdue)}"
         return Finding("freshness", "wrong", found, f"see why: scrapy status {overdue[0]}")
     return Finding("freshness", "ok", "every enabled source had a successful run within its interval, or is new")
+
+
+async def _yield(connection: Connection) -> Finding:
+    empty = await overview.empty(connection)
+    if empty:
+        found = f"the last {jobs.EMPTY_RUNS} runs found nothing: {_some(empty)}"
+        return Finding("yield", "note", found, f"has the site moved? See: scrapy status {empty[0]}")
+    return Finding("yield", "ok", f"no source found nothing {jobs.EMPTY_RUNS} times in a row")
 
 
 async def _jobs(connection: Connection) -> Finding:

@@ -3,106 +3,81 @@
 from __future__ import annotations
 
 import argparse
-import json
+import asyncio
+import datetime as dt
+import sys
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, get_origin
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from scrapy.exceptions import UsageError
 from scrapy.spiderloader import SpiderLoader
 
-from db import jobs, overview, signals, sources
-from db.errors import InvalidSource
+from db import jobs, overview, signals, source_edits, sources
 from lcl_spiders.base_spiders import KINDS
-from lcl_spiders.console import IndexCommand, ago, lasting, plain_table
-from lcl_spiders.source_config import SourceConfig
-from pipelines.config import whole_number
-from pipelines.trust import Signal, is_earned, runs_needed
+from lcl_spiders.console import CommandFailed, IndexCommand, ago, lasting, plain_table
+from lcl_spiders.sources import arguments, edit, file, plan, shown
+from lcl_spiders.sources.entry import SourceEntry, field_table, written_fields
+from lcl_spiders.sources.words import parse_edits, parse_settings
+from pipelines import config
+from pipelines.trust import Signal
 
 if TYPE_CHECKING:
-    from db.connection import Connection
     from db.sources import Source
 
 FEW = 5
 
-_LISTS = {name for name, field in SourceConfig.model_fields.items() if get_origin(field.annotation) is list}
-
 
 class Command(IndexCommand):
-    """Add, list, show, enable and disable sources."""
+    """Add, list, change and remove sources, one by one or by a file."""
 
     def syntax(self) -> str:
-        return "[options] add <url> | list | show <source> | enable <source> | disable <source>"
+        return "[options] " + " | ".join(f"{action} {words}".strip() for action, words in arguments.WORDS.items())
 
     def short_desc(self) -> str:
-        return "Add, list, show, enable or disable sources"
+        return "Add, list, change, review and remove sources, or make them match a file"
 
     def long_desc(self) -> str:
-        settings = "\n".join(
-            f"  {name:<12} {field.description}; default {_shown(field.default)}"
-            for name, field in SourceConfig.model_fields.items()
-        )
-        return (
-            "A source is a site that is crawled. It is named by its slug, its domain or its id, exactly.\n"
-            "\n"
-            "  scrapy sources add https://example.org/\n"
-            "  scrapy sources add https://example.org/ --slug example --set max_pages=500 \\\n"
-            "      --set deny=/login --set deny=/search\n"
-            "  scrapy sources list\n"
-            "  scrapy sources show example\n"
-            "  scrapy sources disable example\n"
-            "\n"
-            "Adding a site that is known already changes nothing. Enabling a source clears its failures and its "
-            "backoff.\n"
-            "\n"
-            "Settings of a source, each as --set NAME=VALUE; allow and deny take one pattern each time:\n"
-            f"{settings}\n"
-        )
+        return arguments.describe()
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         super().add_options(parser)
-        group = parser.add_argument_group("options of add")
-        group.add_argument("--slug", metavar="SLUG", help="name of the source (default made from the domain)")
-        group.add_argument("--spider", metavar="KIND", help="kind of source (default website)")
-        group.add_argument(
-            "--set",
-            dest="source_settings",
-            action="append",
-            default=[],
-            metavar="NAME=VALUE",
-            help="a setting of the source (may be repeated); Scrapy's own settings go with -s",
-        )
-        group.add_argument("--disabled", action="store_true", help="add it without enabling it")
+        arguments.add(parser)
 
     async def main(self, words: list[str], opts: argparse.Namespace) -> int:
-        actions = {"add": self._add, "list": self._list, "show": self._show, "enable": self._set, "disable": self._set}
         action, *names = words or [""]
-        if action not in actions:
-            msg = f"say what to do: {', '.join(actions)}"
-            raise UsageError(msg, print_help=False)
-        if len(names) != (action != "list"):
-            wanted = {"add": "takes one URL", "list": "takes no name"}.get(action, "takes the name of one source")
-            msg = f"sources {action} {wanted}"
-            raise UsageError(msg, print_help=False)
-        if action != "add" and (opts.slug or opts.spider or opts.source_settings or opts.disabled):
-            msg = "--slug, --spider, --set and --disabled go with `sources add`"
-            raise UsageError(msg, print_help=False)
-        await actions[action](words, opts)
+        arguments.check(action, names, opts)
+        try:
+            await getattr(self, f"_{action}")(names, opts)
+        except file.WrongFile as error:
+            for line in error.lines:
+                self.complain(line)
+            self.complain("nothing was changed")
+            return 1
         return 0
 
-    async def _add(self, words: list[str], opts: argparse.Namespace) -> None:
-        config = parse_settings(opts.source_settings)
-        SourceConfig.parse(config)
-        kind = opts.spider or "website"
-        kinds = [
-            *KINDS,
-            *(name for name in SpiderLoader.from_settings(self.project_settings).list() if name not in KINDS),
-        ]
-        if kind not in kinds:
-            msg = f"there is no kind of source {kind!r}. There is: {', '.join(kinds)}"
-            raise InvalidSource(msg)
+    @property
+    def _kinds(self) -> list[str]:
+        """What a source's spider may be: the kinds, and the names of the spiders in code."""
+        return list(dict.fromkeys([*KINDS, *SpiderLoader.from_settings(self.project_settings).list()]))
+
+    async def _add(self, names: list[str], opts: argparse.Namespace) -> None:
+        given = parse_settings(opts.source_settings or [])
+        if opts.spider:
+            given["spider"] = opts.spider
+        if opts.disabled:
+            given["enabled"] = False
+        entry = SourceEntry.checked({**given, "url": names[0]}, self._kinds)
         async with self.database() as connection:
             source, is_new = await sources.add(
-                connection, words[1], slug=opts.slug, spider=kind, config=config, enabled=not opts.disabled
+                connection,
+                entry.url,
+                slug=opts.slug or entry.slug,
+                spider=entry.spider,
+                config=entry.settings,
+                enabled=entry.enabled,
+                priority=entry.priority,
+                refresh_interval=entry.refresh_interval,
             )
         if self.as_json:
             self.print_json({**asdict(source), "added": is_new})
@@ -111,42 +86,40 @@ class Command(IndexCommand):
         else:
             self.say(f"already known as {source.slug} ({source.start_url}); nothing was changed")
 
-    async def _list(self, words: list[str], opts: argparse.Namespace) -> None:
+    async def _list(self, names: list[str], opts: argparse.Namespace) -> None:
+        limit = opts.limit or (None if self.as_json else arguments.SHOWN)
+        one_more = None if limit is None else limit + 1
         async with self.database() as connection:
-            states = await overview.sources(connection)
+            states = await overview.sources(connection, kind=opts.kind, state=opts.state, limit=one_more)
         if self.as_json:
-            self.print_json(states)
-            return
-        if not states:
+            self.print_json(states[:limit])
+        elif states:
+            self.console.print(shown.source_table(states[:limit]))
+            if limit is not None and len(states) > limit:
+                self.say(f"\nThese are the first {limit:,}: --limit N shows more, --kind and --state choose.")
+        elif opts.kind or opts.state:
+            self.say("There is no such source.")
+        else:
             self.say("There are no sources yet. Add one: scrapy sources add https://example.org/")
-            return
-        table = plain_table("source", "start URL", "kind", "state", "pages", "last success", right=["pages"])
-        for state in states:
-            table.add_row(
-                state.slug,
-                state.start_url,
-                state.spider,
-                standing(state),
-                f"{state.pages:,}",
-                ago(state.last_success_at),
-            )
-        self.console.print(table)
 
-    async def _show(self, words: list[str], opts: argparse.Namespace) -> None:
+    async def _show(self, names: list[str], opts: argparse.Namespace) -> None:
         async with self.database() as connection:
-            source = await sources.get(connection, words[1])
+            source = await sources.get(connection, names[0])
+            (state,) = await overview.sources(connection, source_id=source.id)
             counts = await overview.counts(connection, source.id)
             runs = await jobs.recent(connection, slug=source.slug, limit=FEW)
             failed = await overview.failed_pages(connection, source.id, limit=FEW)
             records = await signals.of_source(connection, source.id)
             intervals = await overview.check_intervals(connection, source.id)
-        needed = whole_number(self.project_settings, "LCL_TRUST_AFTER", 1, 10**6)
-        told = [_told(records.get(signal, signals.Record(signal)), needed) for signal in Signal]
+        needed = config.whole_number(self.project_settings, "LCL_TRUST_AFTER", 1, 10**6)
+        told = [shown.signal_told(records.get(signal, signals.Record(signal)), needed) for signal in Signal]
         if self.as_json:
             self.print_json(
                 {
                     **asdict(source),
                     **asdict(counts),
+                    "state": state.state,
+                    "is_empty": state.is_empty,
                     "signals": told,
                     "check_intervals": intervals,
                     "runs": runs,
@@ -154,14 +127,14 @@ class Command(IndexCommand):
                 }
             )
             return
-        for name, value in _facts(source, counts).items():
+        for name, value in shown.facts(source, state, counts, dt.datetime.now(dt.UTC)).items():
             self.say(f"{name:<13} {value}")
         if intervals.pages:
             shortest, median, longest = (lasting(each) for each in (intervals.least, intervals.median, intervals.most))
             self.say(f"{'checked':<13} a page every {shortest} to {longest}, half of them within {median}")
         self.say("\nsignals")
         for each in told:
-            self.say(f"  {each['signal']:<16} {_standing(each)}")
+            self.say(f"  {each['signal']:<16} {shown.signal_standing(each)}")
         if runs:
             self.say("\nlast runs")
             for run in runs:
@@ -172,108 +145,129 @@ class Command(IndexCommand):
             for page in failed:
                 self.say(f"  {page.url}  {page.kind}, {page.attempts} attempts, next {ago(page.next_retry_at)}")
 
-    async def _set(self, words: list[str], opts: argparse.Namespace) -> None:
-        enabled = words[0] == "enable"
+    async def _enable(self, names: list[str], opts: argparse.Namespace) -> None:
+        source = await self._switch(names[0], enabled=True)
+        self._tell(source, f"enabled {source.slug}; its failures and backoff are cleared")
+
+    async def _disable(self, names: list[str], opts: argparse.Namespace) -> None:
+        source = await self._switch(names[0], enabled=False)
+        self._tell(source, f"disabled {source.slug}; its pages stay, and `scrapy crawl {source.slug}` still works")
+
+    async def _switch(self, name: str, *, enabled: bool) -> Source:
         async with self.database() as connection:
-            source = await _switched(connection, words[1], enabled=enabled)
+            source = await sources.get(connection, name)
+            await sources.set_enabled(connection, source.id, enabled=enabled)
+            return await sources.get(connection, str(source.id))
+
+    async def _set(self, names: list[str], opts: argparse.Namespace) -> None:
+        fields, emptied = parse_edits(names[1:])
+        emptied |= set(opts.unset or [])
+        if not fields and not emptied:
+            msg = f"sources set takes {arguments.WORDS['set']}"
+            raise UsageError(msg, print_help=False)
+        async with self.database() as connection:
+            source = await sources.get(connection, names[0])
+            changed = await edit.change(connection, source, fields, emptied, self._kinds)
+        if self.as_json:
+            self.print_json(
+                {"slug": source.slug, "changed": {name: {"before": b, "after": a} for name, (b, a) in changed.items()}}
+            )
+            return
+        for line in shown.changes(changed):
+            self.say(f"{source.slug}: {line}")
+        if not changed:
+            self.say(f"{source.slug}: it is so already; nothing was changed")
+
+    async def _remove(self, names: list[str], opts: argparse.Namespace) -> None:
+        async with self.database() as connection:
+            source = await sources.get(connection, names[0])
+            counts = await overview.counts(connection, source.id)
+            what = f"{source.slug} ({source.start_url}) with {counts.pages:,} pages in {counts.chunks:,} chunks"
+            if not opts.yes and not self._agrees(f"Remove {what}? There is no way back. [y/N] "):
+                msg = f"nothing was removed: this would remove {what}. Say --yes if that is meant"
+                raise CommandFailed(msg)
+            url = await asyncio.to_thread(self.config.database.resolve)
+            await source_edits.remove(connection, source, self.config.lock_database_url or url)
+        self._tell({"removed": source.slug, **asdict(counts)}, f"removed {what}")
+
+    def _agrees(self, question: str) -> bool:
+        """Ask, where there is somebody to ask."""
+        if self.as_json or not (sys.stdin.isatty() and sys.stdout.isatty()):
+            return False
+        return input(question).strip().lower() in {"y", "yes"}
+
+    async def _sync(self, names: list[str], opts: argparse.Namespace) -> None:
+        wanted = file.read(Path(names[0]), self._kinds)
+        async with self.database() as connection:
+            made = await edit.synchronise(connection, wanted, prune=opts.prune, dry_run=opts.dry_run)
+        if self.as_json:
+            self.print_json(shown.plan_json(made, prune=opts.prune, dry_run=opts.dry_run))
+            return
+        for line in shown.plan_lines(made, prune=opts.prune):
+            self.say(line)
+        counted = f"{len(made.added):,} added, {len(made.changed):,} changed, {len(made.unchanged):,} unchanged"
+        ending = f", {len(made.pruned):,} disabled" if opts.prune else f", {len(made.missing):,} not in the file"
+        self.say(f"{'this would be: ' if opts.dry_run else ''}{counted}{ending}")
+
+    async def _export(self, names: list[str], opts: argparse.Namespace) -> None:
+        async with self.database() as connection:
+            stored = [each for each in await sources.list_all(connection) if not plan.is_candidate(each)]
+        written = [(source.slug, written_fields(source)) for source in stored]
+        if self.as_json:
+            self.print_json(dict(written))
+        else:
+            sys.stdout.write(file.write(written))
+
+    async def _review(self, names: list[str], opts: argparse.Namespace) -> None:
+        if names:
+            await self._review_one(names[0], reject=opts.reject)
+            return
+        if opts.reject:
+            msg = "--reject takes the name of one source"
+            raise UsageError(msg, print_help=False)
+        async with self.database() as connection:
+            waiting = await source_edits.waiting_for_review(connection, limit=opts.limit)
+        if self.as_json:
+            self.print_json(waiting)
+        elif waiting:
+            self.console.print(shown.review_table(waiting))
+            self.say("\nThe evidence: scrapy sources review <source>. Then `sources enable`, or `review --reject`.")
+        else:
+            self.say("No source waits for review. `scrapy discover` looks for new ones.")
+
+    async def _review_one(self, name: str, *, reject: bool) -> None:
+        async with self.database() as connection:
+            source = await sources.get(connection, name)
+            if source.discovery is None:
+                msg = f"{source.slug} was added by hand: there is no evidence to review"
+                raise CommandFailed(msg)
+            if reject:
+                if source.enabled:
+                    msg = f"{source.slug} is enabled already: `scrapy sources disable {source.slug}` takes it out"
+                    raise CommandFailed(msg)
+                await source_edits.reject(connection, source.id)
+                source = await sources.get(connection, str(source.id))
         if self.as_json:
             self.print_json(source)
-        elif enabled:
-            self.say(f"enabled {source.slug}; its failures and backoff are cleared")
+        elif reject:
+            self.say(f"rejected {source.slug}; it stays known, disabled. `scrapy sources enable` takes that back")
         else:
-            self.say(f"disabled {source.slug}; its pages stay, and `scrapy crawl {source.slug}` still works")
+            discovery = source.discovery or {}
+            self.say(f"{source.slug}  {source.start_url}  ({source.spider})")
+            self.say(shown.scored(discovery))
+            self.console.print(shown.evidence_table(discovery))
 
+    async def _schema(self, names: list[str], opts: argparse.Namespace) -> None:
+        if self.as_json:
+            self.print_json(SourceEntry.model_json_schema())
+            return
+        table = plain_table("field", "default", "what it says")
+        for row in field_table():
+            table.add_row(*row)
+        self.console.print(table)
 
-def parse_settings(given: list[str]) -> dict[str, Any]:
-    """Return `NAME=VALUE` words as a source's settings: values are JSON where they can be, text otherwise.
-
-    A setting that is a list grows with each word. Raises `UsageError` for a word without a name.
-    """
-    settings: dict[str, Any] = {}
-    for word in given:
-        name, equals, text = word.partition("=")
-        if not equals or not name:
-            msg = f"--set {word!r}: give NAME=VALUE"
-            raise UsageError(msg, print_help=False)
-        try:
-            value = json.loads(text)
-        except ValueError:
-            value = text
-        if name in _LISTS:
-            # A pattern such as [0-9] or 2024 may be JSON by accident: only a list of texts is meant as one.
-            is_list = isinstance(value, list) and all(isinstance(entry, str) for entry in value)
-            settings.setdefault(name, []).extend(value if is_list else [value if isinstance(value, str) else text])
+    def _tell(self, value: Any, sentence: str) -> None:
+        if self.as_json:
+            self.print_json(value)
         else:
-            settings[name] = value
-    return settings
-
-
-def standing(source: Source | overview.SourceState) -> str:
-    """Return in a few words whether a source is crawled."""
-    if not source.enabled:
-        return "disabled"
-    if source.auto_disabled:
-        return "disabled after failures"
-    if source.backoff_until is not None and (wait := ago(source.backoff_until)).startswith("in "):
-        return f"waits, again {wait}"
-    return "enabled"
-
-
-def _told(record: signals.Record, needed: int) -> dict[str, Any]:
-    return {
-        **asdict(record),
-        "believed": is_earned(record, needed),
-        "runs_needed": runs_needed(record, needed),
-    }
-
-
-def _standing(told: dict[str, Any]) -> str:
-    """Return in a few words what a signal of a source is worth."""
-    agreed, needed = told["agreed_runs"], told["runs_needed"]
-    standing = "believed" if told["believed"] else "not believed"
-    standing += f", {agreed:,} runs without a lie (it takes {needed:,})"
-    if told["lies"]:
-        standing += f"; lied {told['lies']:,} times, last {ago(told['revoked_at'])} of {told['last_lie_url']}"
-    elif not told["agreed_runs"]:
-        standing = "nothing known: no page was seen to keep it"
-    return standing
-
-
-def _shown(value: Any) -> str:
-    return "none" if value is None else json.dumps(value)
-
-
-async def _switched(connection: Connection, name: str, *, enabled: bool) -> Source:
-    source = await sources.get(connection, name)
-    await sources.set_enabled(connection, source.id, enabled=enabled)
-    return await sources.get(connection, str(source.id))
-
-
-def _facts(source: Source, counts: overview.Counts) -> dict[str, str]:
-    return {
-        "source": source.slug,
-        "id": str(source.id),
-        "start URL": source.start_url,
-        "domain": source.domain,
-        "kind": source.spider,
-        "state": standing(source),
-        "failures": f"{source.consecutive_failures} in a row",
-        "refreshed": f"every {lasting(source.refresh_interval)}",
-        "last run": ago(source.last_run_at),
-        "last success": ago(source.last_success_at),
-        "pages": f"{counts.pages:,} in {counts.chunks:,} chunks",
-        "failed": f"{counts.failed_pages:,}",
-        "gone": f"{counts.tombstones:,}",
-        **_settings(source),
-    }
-
-
-def _settings(source: Source) -> dict[str, str]:
-    try:
-        effective = SourceConfig.parse(source.config)
-    except InvalidSource as error:
-        return {"settings": f"not valid: {error}"}
-    return {
-        name: f"{_shown(value)}{'' if name in source.config else ' (default)'}"
-        for name, value in effective.model_dump().items()
-    }
+            self.say(sentence)

@@ -10,8 +10,8 @@ from scrapy.exceptions import UsageError
 
 from db import jobs, overview, sources
 from lcl_spiders import ledger
-from lcl_spiders.commands.sources import standing
 from lcl_spiders.console import CommandFailed, IndexCommand, ago, lasting, plain_table, whole_number
+from lcl_spiders.sources.shown import standing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -80,7 +80,7 @@ class Command(IndexCommand):
         failed: list[FailedPage] = []
         async with self.database() as connection:
             source = await sources.get(connection, words[0]) if words else None
-            states = [state for state in await overview.sources(connection) if source is None or state.id == source.id]
+            states = await overview.sources(connection, source_id=source.id if source else None)
             runs = await jobs.recent(connection, slug=source.slug if source else None, limit=opts.limit)
             total = await overview.ledger(connection, source.id if source else None)
             if source is not None:

@@ -12,6 +12,7 @@ import socket
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
 import psycopg
@@ -27,6 +28,7 @@ from db.errors import AmbiguousSource, DatabaseProblem, FenceLost, SourceNotFoun
 from db.locks import DomainLock
 from lcl_spiders.base_spiders import SourceSpider
 from lcl_spiders.extensions.alerts import Alert, alerts
+from lcl_spiders.extensions.politeness import PolitenessExtension
 from lcl_spiders.extensions.report import report
 from lcl_spiders.extensions.summary import summarise
 from lcl_spiders.extensions.verdict import Verdict, judge
@@ -116,6 +118,8 @@ class RunExtension:
         run.runtime = self._leased = await runtime.lease(run.config)
         name = getattr(spider, "slug", spider.name)
         run.source = await run.runtime.use_connection(lambda connection: sources.get(connection, name))
+        if self._politeness is not None:
+            self._politeness.remember(urlsplit(run.source.start_url).hostname or "", run.source.politeness)
         if isinstance(spider, SourceSpider):
             run.check_bounds = spider.config.check_bounds(run.config.recrawl_after, run.config.max_staleness)
         await self._take_domain()
@@ -124,6 +128,11 @@ class RunExtension:
         loop = asyncio.get_running_loop()
         self._watches = [loop.create_task(self._watch_lock()), loop.create_task(report(run))]
         logger.info("%s: run %s, %d known pages, %s", run.source.slug, run.job_id, run.known_pages, run.arguments)
+
+    @property
+    def _politeness(self) -> PolitenessExtension | None:
+        """What keeps to the site's own limits; None where it is switched off."""
+        return self._crawler.get_extension(PolitenessExtension)
 
     async def _take_domain(self) -> None:
         run = self.run
@@ -272,6 +281,8 @@ class RunExtension:
             )
             if self._refusal is not None or not is_first_time or verdict.reason == "lock_lost":
                 return
+            if self._politeness is not None and (learned := self._politeness.learned) is not None:
+                await sources.record_politeness(connection, run.source.id, learned)
             until = await sources.record_run(connection, run.source.id, success=verdict.blame)
         if until is not None:
             logger.warning("%s: too many failures in a row, waiting until %s", run.source.slug, until)

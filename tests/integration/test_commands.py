@@ -164,7 +164,9 @@ def test_a_disabled_source_is_not_available(index_url: str, site: LocalSite) -> 
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("sources", "remove", "example"),
+        ("sources", "forget", "example"),
+        ("sources", "set", "example"),
+        ("sources", "remove", "example", "--prune"),
         ("migrate", "--down", "some"),
         ("search",),
         ("doctor", "--jsno"),

@@ -54,7 +54,7 @@ def start_scrapy(
 ) -> subprocess.Popen[str]:
     """Start `scrapy …` as `run_scrapy` does, in a process group of its own, and return without waiting."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(CLEANED)}
-    own = {"LCL_ALLOW_PRIVATE_NETWORKS": "true", "LCL_RECRAWL_AFTER": "0"}
+    own = {"LCL_ALLOW_PRIVATE_NETWORKS": "true", "LCL_RECRAWL_AFTER": "0", "LCL_MAX_DELAY": "0"}
     if database_url is not None:
         own["DATABASE_URL"] = database_url
     if home is not None:

@@ -9,10 +9,10 @@ from scrapy.exceptions import UsageError
 
 from db.jobs import Job
 from lcl_spiders.commands.search import snippet
-from lcl_spiders.commands.sources import parse_settings
 from lcl_spiders.commands.status import _figures, _troubles
 from lcl_spiders.console import ago, lasting
 from lcl_spiders.demo_site import ADDED, EDITED, REMOVED, after, before
+from lcl_spiders.sources.words import parse_edits, parse_settings
 
 NOW = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
 
@@ -37,6 +37,15 @@ def test_settings_are_json_where_they_can_be(given: list[str], settings: dict[st
 def test_a_setting_without_name_or_value_is_a_usage_error(word: str) -> None:
     with pytest.raises(UsageError):
         parse_settings([word])
+
+
+def test_a_name_without_a_value_goes_back_to_its_default() -> None:
+    assert parse_edits(["deny=", "max_pages=5", "allow=a="]) == ({"max_pages": 5, "allow": ["a="]}, {"deny"})
+
+
+def test_a_field_that_is_set_and_emptied_is_a_usage_error() -> None:
+    with pytest.raises(UsageError, match="deny"):
+        parse_edits(["deny=/a", "deny="])
 
 
 def test_a_snippet_is_the_part_with_the_querys_words() -> None:
