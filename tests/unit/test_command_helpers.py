@@ -92,7 +92,22 @@ def test_the_demo_site_changes_in_three_places() -> None:
 
 def run_of_ten_seconds(error: str | None = None, **stats: Any) -> Job:
     ended = NOW + dt.timedelta(seconds=10)
-    return Job(uuid.UUID(int=1), "example", "manual", "succeeded", {}, NOW, ended, "finished", error, stats)
+    return Job(
+        id=uuid.UUID(int=1),
+        slug="example",
+        trigger="manual",
+        status="succeeded",
+        args={},
+        priority=0,
+        attempt=1,
+        queued_at=NOW,
+        started_at=NOW,
+        completed_at=ended,
+        finish_reason="finished",
+        error=error,
+        stats=stats,
+        worker=None,
+    )
 
 
 def test_pages_that_were_not_asked_for_make_no_run_look_fast() -> None:
