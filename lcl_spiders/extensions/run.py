@@ -39,6 +39,7 @@ from pipelines.config import Config
 from pipelines.outcome import Outcome
 from pipelines.providers import ProviderError
 from pipelines.run import Run
+from pipelines.tasks import end
 from pipelines.trust import Trust
 
 if TYPE_CHECKING:
@@ -234,9 +235,7 @@ class RunExtension:
     async def spider_closed(self, reason: str) -> None:
         """Record how the run ended and undo in reverse what `spider_opened` did, as far as it came."""
         for watch in self._watches:
-            watch.cancel()
-            with suppress(asyncio.CancelledError):
-                await watch
+            await end(watch)
         run = self.run
         self.verdict = verdict = self._refusal or judge(run, reason)
         if self._leased is not None and hasattr(run, "source"):

@@ -32,6 +32,7 @@ from lcl_spiders.extraction.config import ExtractionConfig
 from lcl_spiders.extraction.pool import leased_pool
 from lcl_spiders.fleet.crawls import Crawls
 from pipelines import runtime
+from pipelines.tasks import end
 
 if TYPE_CHECKING:
     from scrapy.settings import Settings
@@ -100,11 +101,10 @@ class Worker:
         taking.add_done_callback(lambda _: self._finish(End.FAILED))
         watching = loop.create_task(self._watch(leased, crawls))
         await self._told.wait()
-        watching.cancel()
         taking.cancel()
         if self._end is End.STOPPED:
             await crawls.stop()
-        await asyncio.gather(watching, taking, return_exceptions=True)
+        await asyncio.gather(end(watching), asyncio.wait([taking]))
         if self._end is End.FAILED and not taking.cancelled() and (error := taking.exception()) is not None:
             logger.error("the worker cannot go on: %s: %s", type(error).__name__, one_line(error))
         return self._end or End.FAILED
