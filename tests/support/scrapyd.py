@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
 PROJECT = "lcl_spiders"
-PARTS = ("lcl_spiders", "pipelines", "db", "pyproject.toml", "setup.py", "scrapy.cfg", "README.md")
+PARTS = ("lcl_spiders", "pipelines", "db", "pyproject.toml", "setup.py", "scrapy.cfg")
 PATIENCE = 240.0  # seconds that something may take on a machine with much else to do
 
 
