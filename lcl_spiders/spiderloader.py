@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from scrapy.settings import BaseSettings
 
 CONNECT_TIMEOUT = "2"
+ANY_SOURCE = "source"
+"""The name under which `-a slug=…` crawls any source. Scrapyd takes only names that it listed at deployment."""
 
 
 class SourceSpiderLoader:
@@ -76,7 +78,7 @@ class SourceSpiderLoader:
         """Return every spider's name; only those in code under `scrapy check`, or without a database."""
         names = {*self._code.list(), *KINDS}
         if not os.environ.get("SCRAPY_CHECK"):
-            names.update(self._slugs())
+            names.update([ANY_SOURCE, *self._slugs()])
         return sorted(names)
 
     def find_by_request(self, request: Request) -> builtins.list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
+import logging
 import os
 import sys
 from typing import TYPE_CHECKING
@@ -25,12 +26,15 @@ from lcl_spiders.extensions.run import RunExtension
 from lcl_spiders.extensions.summary import summarise
 from lcl_spiders.extensions.verdict import LIMITED
 from lcl_spiders.extraction.config import ExtractionConfig
+from lcl_spiders.spiderloader import ANY_SOURCE
 from pipelines.arguments import RunArguments
 from pipelines.config import Config
 from pipelines.runtime import prepare_database
 
 if TYPE_CHECKING:
     from db.connection import Connection
+
+logger = logging.getLogger(__name__)
 
 GC_THRESHOLD = (20_000, 10, 10)
 CMDLINE = SETTINGS_PRIORITIES["cmdline"]
@@ -85,16 +89,14 @@ class Command(BaseRunSpiderCommand):
             with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
                 slug = runner.run(self._find(args[0], arguments))
         except (DatabaseProblem, InvalidSource, SourceNotFound, AmbiguousSource, ValueError) as error:
-            sys.stderr.write(f"scrapy crawl: {error}\n")
-            self.exitcode = 1
+            self._refuse(str(error))
             return
         assert self.crawler_process is not None  # noqa: S101 - Scrapy makes it before it calls run
         try:
             crawler = self._create_crawler(slug)
         except (InvalidSource, KeyError) as error:
             wrong = f"there is no kind of spider called {error}" if isinstance(error, KeyError) else error
-            sys.stderr.write(f"scrapy crawl: the source {slug} cannot be crawled as it is stored: {wrong}\n")
-            self.exitcode = 1
+            self._refuse(f"the source {slug} cannot be crawled as it is stored: {wrong}")
             return
         # A crawl makes many short-lived objects and few cycles: collecting less often spares 15% of its CPU time.
         gc.freeze()
@@ -120,6 +122,14 @@ class Command(BaseRunSpiderCommand):
             width = None if sys.stdout.isatty() else PIPED_WIDTH
             Console(markup=False, highlight=False, emoji=False, width=width).print(ledger.as_table(lines))
 
+    def _refuse(self, message: str) -> None:
+        """Say why there is no crawl; also in the log where that is a file: all that scrapyd shows of a job."""
+        sys.stderr.write(f"scrapy crawl: {message}\n")
+        assert self.settings is not None  # noqa: S101 - set by Scrapy
+        if self.settings.get("LOG_FILE"):
+            logger.error(message)
+        self.exitcode = 1
+
     async def _find(self, name: str, arguments: dict[str, str]) -> str:
         """Return the slug to crawl, registering the site of `website -a url=…`; takes url and slug out."""
         assert self.settings is not None  # noqa: S101 - set by Scrapy
@@ -134,7 +144,7 @@ class Command(BaseRunSpiderCommand):
                     raise InvalidSource(msg)
                 source, _ = await sources.add(connection, site, spider=name)
                 return source.slug
-            if name == "source":
+            if name == ANY_SOURCE:
                 name = arguments.pop("slug", "")
                 if not name:
                     msg = "say which source with -a slug=…"

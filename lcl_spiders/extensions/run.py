@@ -184,7 +184,7 @@ class RunExtension:
             connection,
             run.job_id,
             source_id=run.source.id,
-            trigger="scrapyd" if os.environ.get("SCRAPY_JOB") else "manual",
+            trigger="scrapyd" if "_job" in getattr(self._crawler.spider, "run_arguments", {}) else "manual",
             args=run.arguments.as_json(),
             worker=f"{socket.gethostname()}:{os.getpid()}",
         )

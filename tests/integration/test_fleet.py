@@ -235,7 +235,7 @@ async def test_ten_crawls_of_one_domain_at_once_leave_what_one_leaves(
         (slug,) = await register(connection, [site])
         env = {"LCL_BUSY_RETRY_DELAY": "3600"}
         crawls = [start_scrapy("crawl", slug, database_url=database_url) for _ in range(3)]
-        crawls += [start_scrapy("crawl", slug, database_url=database_url, env={"SCRAPY_JOB": "x"}) for _ in range(3)]
+        crawls += [start_scrapy("crawl", slug, "-a", "_job=x", database_url=database_url) for _ in range(3)]
         queued = [run_scrapy("refresh", slug, "--no-wait", "--json", database_url=database_url) for _ in range(4)]
         worker = start_scrapy("worker", database_url=database_url, env=env)
         codes = sorted(crawl.wait(timeout=120) for crawl in crawls)

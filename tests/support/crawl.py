@@ -63,3 +63,18 @@ def statuses(site: LocalSite) -> dict[str, list[int]]:
     for request in site.requests:
         found.setdefault(request.path, []).append(request.status)
     return found
+
+
+async def contents(connection: Connection) -> list[tuple[Any, ...]]:
+    """Return what the index says of each page: URL, hashes of its text and of its chunks, and what is embedded."""
+    return await rows(
+        connection,
+        """
+        SELECT p.url, p.content_hash, p.chunk_hashes, e.embedded
+        FROM scraped_pages AS p
+        CROSS JOIN LATERAL (
+            SELECT array_agg(chunk_hash ORDER BY chunk_hash) AS embedded FROM page_embeddings WHERE page_id = p.id
+        ) AS e
+        ORDER BY p.url
+        """,
+    )

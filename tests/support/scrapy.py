@@ -4,12 +4,14 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[2]
-CLEANED = ("DATABASE_URL", "LCL_", "OPENAI_", "SCRAPY_", "PYTEST_")
+CLEANED = ("DATABASE_URL", "LCL_", "OPENAI_", "SCRAPY_", "SCRAPYD_", "PYTEST_")
 
 
 @dataclass(frozen=True)
@@ -19,6 +21,15 @@ class Completed:
     code: int
     stdout: str
     stderr: str
+
+
+def environment(database_url: str | None = None) -> dict[str, str]:
+    """Return this process's environment without what would steer a crawl, with what `run_scrapy` promises."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(CLEANED)}
+    own = {"LCL_ALLOW_PRIVATE_NETWORKS": "true", "LCL_RECRAWL_AFTER": "0", "LCL_MAX_DELAY": "0"}
+    if database_url is not None:
+        own["DATABASE_URL"] = database_url
+    return {**inherited, **own}
 
 
 def run_scrapy(
@@ -53,21 +64,28 @@ def start_scrapy(
     settings: Mapping[str, str] | None = None,
 ) -> subprocess.Popen[str]:
     """Start `scrapy …` as `run_scrapy` does, in a process group of its own, and return without waiting."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(CLEANED)}
-    own = {"LCL_ALLOW_PRIVATE_NETWORKS": "true", "LCL_RECRAWL_AFTER": "0", "LCL_MAX_DELAY": "0"}
-    if database_url is not None:
-        own["DATABASE_URL"] = database_url
-    if home is not None:
-        own["LCL_HOME"] = str(home)
+    own = {} if home is None else {"LCL_HOME": str(home)}
     given = {"AUTOTHROTTLE_ENABLED": "false", **(settings or {})}
     options = [option for name, value in given.items() for option in ("-s", f"{name}={value}")]
     return subprocess.Popen(
         [sys.executable, "-m", "scrapy", *arguments, *options],
         cwd=ROOT,
-        env={**inherited, **own, **(env or {})},
+        env={**environment(database_url), **own, **(env or {})},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
     )
+
+
+@contextmanager
+def started_scrapy(*arguments: str, **options: Any) -> Iterator[subprocess.Popen[str]]:
+    """Start `scrapy …` as `start_scrapy` does; what is left of it at the end is killed with all its children."""
+    process = start_scrapy(*arguments, **options)
+    try:
+        yield process
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
