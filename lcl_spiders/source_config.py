@@ -10,6 +10,7 @@ from cssselect import ExpressionError, HTMLTranslator, SelectorError
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from db.errors import InvalidSource
+from lcl_spiders.rendering.config import ENABLED, HANDLERS
 from pipelines.schedule import bounds
 
 if TYPE_CHECKING:
@@ -112,4 +113,6 @@ class SourceConfig(BaseModel):
             settings |= {"DOWNLOAD_DELAY": self.delay, "AUTOTHROTTLE_START_DELAY": self.delay}
         if self.concurrency is not None:
             settings |= {"CONCURRENT_REQUESTS_PER_DOMAIN": self.concurrency}
+        if self.render == "always":
+            settings |= {ENABLED: True, "LCL_RENDER_WAIT": self.render_wait, "DOWNLOAD_HANDLERS": HANDLERS}
         return settings

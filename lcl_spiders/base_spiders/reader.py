@@ -21,7 +21,6 @@ from lcl_spiders.base_spiders.conditional import (
 from lcl_spiders.base_spiders.missing import MissingPages
 from lcl_spiders.base_spiders.not_found import Text
 from lcl_spiders.extraction import (
-    EXTRACTION_VERSION,
     ExtractedPage,
     ExtractionCrashed,
     ExtractionError,
@@ -141,7 +140,7 @@ class PageReader:
             fetch=Fetch(
                 at=dt.datetime.now(dt.UTC) - dt.timedelta(seconds=response.meta.get("download_latency", 0)),
                 body_bytes=len(response.body),
-                reader=EXTRACTION_VERSION,
+                reader=self._spider.reader_version,
                 lastmod=lastmod,
                 audit_offset=audit_offset(url, self._run.config.trust_audit_every) if begins else 0,
             ),

@@ -176,11 +176,16 @@ class SourceSpider(Spider):
         return is_audit_due(
             known.url,
             known.check,
-            reader=EXTRACTION_VERSION,
+            reader=self.reader_version,
             every=run.config.trust_audit_every,
             max_staleness=run.max_staleness,
             now=run.started_at,
         )
+
+    @property
+    def reader_version(self) -> str:
+        """The version of what reads this source's pages: a page that was read in another way is downloaded."""
+        return f"{EXTRACTION_VERSION}+rendered" if self.config.render == "always" else EXTRACTION_VERSION
 
     async def follow(self, links: Iterable[str], depth: int) -> list[Request]:
         """Return requests for those of the links that are in scope, unmet, not too deep and not in the index.
