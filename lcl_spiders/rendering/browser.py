@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from contextlib import suppress
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from lcl_spiders.rendering.config import BrowserConfig
 
 logger = logging.getLogger(__name__)
+
+_PRINTED = re.compile(r"^\[pid=\d+\]\[err\] (.+)$", re.MULTILINE)
 
 
 class SharedBrowser:
@@ -48,7 +51,7 @@ class SharedBrowser:
                     self._playwright = await async_playwright().start()
                 self._browser = await self._playwright.chromium.launch(**self.config.launch_options(executable))
             except PlaywrightError as error:
-                msg = f"{executable} does not start: {one_line(error)[:300]}. {ADVICE}"
+                msg = f"{executable} does not start: {_reason(error)}. {ADVICE}"
                 raise BrowserUnavailable(msg) from error
             logger.info("rendering in Chromium %s", self._browser.version)
             return self._browser
@@ -63,6 +66,12 @@ class SharedBrowser:
                     await browser.close()
             if playwright is not None:
                 await playwright.stop()
+
+
+def _reason(error: PlaywrightError) -> str:
+    """Return the last thing that the browser printed, else what Playwright says, without the command line."""
+    printed = _PRINTED.findall(error.message)
+    return str(printed[-1] if printed else one_line(error.message.splitlines()[0]))[:300]
 
 
 _shared: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[BrowserConfig, SharedBrowser]] = WeakKeyDictionary()

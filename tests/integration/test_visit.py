@@ -13,6 +13,7 @@ from scrapy.http import HtmlResponse
 from lcl_spiders.downloadermiddlewares.typed import TooLarge
 from lcl_spiders.local_site import LocalSite, Page
 from lcl_spiders.rendering import browser as browsers
+from lcl_spiders.rendering.chromium import BrowserUnavailable
 from lcl_spiders.rendering.config import BrowserConfig, RenderingConfig
 from lcl_spiders.rendering.errors import RenderingFailed, RenderingTimeout
 from lcl_spiders.rendering.visit import Visit, refuse_by_default
@@ -189,3 +190,12 @@ async def test_a_browser_that_died_is_started_again_and_the_last_to_leave_closes
     await browsers.give_back(second)
     left = [child for child in psutil.Process().children(recursive=True) if child.pid not in before]
     assert left == []
+
+
+async def test_a_browser_that_does_not_start_says_why_in_its_own_words(tmp_path):
+    (tmp_path / "chromium").write_text("#!/bin/sh\necho 'libnss3.so: cannot open shared object file' >&2\nexit 127\n")
+    (tmp_path / "chromium").chmod(0o755)
+    shared = browsers.lease(BrowserConfig(str(tmp_path / "chromium"), 4))
+    with pytest.raises(BrowserUnavailable, match=r"does not start: libnss3\.so: cannot open"):
+        await shared.running()
+    await browsers.give_back(shared)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lcl_spiders.rendering.chromium import find_chromium
-from tests.support.scrapy import Completed, run_scrapy
+from tests.support.scrapy import run_scrapy
 
 if TYPE_CHECKING:
     from lcl_spiders.local_site import LocalSite
@@ -24,14 +24,7 @@ def register(site: LocalSite, database_url: str, *settings: str) -> None:
     assert added.code == 0, added.stderr
 
 
-def render(database_url: str, *arguments: str, env: dict[str, str] | None = None, **options: Any) -> Completed:
-    """Crawl the source `town`."""
-    spargs = [part for argument in arguments for part in ("-a", argument)]
-    environment = {"LCL_CHROMIUM_PATH": chromium(), **(env or {})}
-    return run_scrapy("crawl", "town", *spargs, database_url=database_url, env=environment, **options)
-
-
-def rendered(database_url: str, *arguments: str, **options: Any) -> None:
+def rendered(database_url: str, *, env: dict[str, str] | None = None) -> None:
     """Crawl the source `town`, which must succeed."""
-    done = render(database_url, *arguments, **options)
+    done = run_scrapy("crawl", "town", database_url=database_url, env={"LCL_CHROMIUM_PATH": chromium(), **(env or {})})
     assert done.code == 0, done.stderr
