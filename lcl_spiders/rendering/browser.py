@@ -12,7 +12,6 @@ from weakref import WeakKeyDictionary
 from playwright.async_api import Error as PlaywrightError
 from playwright.async_api import async_playwright
 
-from db.errors import one_line
 from lcl_spiders.rendering.chromium import ADVICE, BrowserUnavailable, find_chromium
 
 if TYPE_CHECKING:
@@ -71,7 +70,7 @@ class SharedBrowser:
 def _reason(error: PlaywrightError) -> str:
     """Return the last thing that the browser printed, else what Playwright says, without the command line."""
     printed = _PRINTED.findall(error.message)
-    return str(printed[-1] if printed else one_line(error.message.splitlines()[0]))[:300]
+    return str(printed[-1] if printed else error.message.splitlines()[0]).strip()[:300]
 
 
 _shared: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[BrowserConfig, SharedBrowser]] = WeakKeyDictionary()

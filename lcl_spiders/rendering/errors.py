@@ -15,3 +15,7 @@ class RenderingFailed(RenderingError):
 
 class RenderingTimeout(RenderingError):
     """A page was not complete in its time."""
+
+
+class BrowserBroke(RenderingFailed):
+    """The browser, or its process for a page, ended while it was rendered: often for another page's sake."""

@@ -17,10 +17,11 @@ from scrapy_playwright.handler import (  # type: ignore[import-untyped]
 
 from db.errors import one_line
 from lcl_spiders.downloadermiddlewares.typed import TypedRobotsTxtMiddleware
+from lcl_spiders.rendering.assets import Assets
 from lcl_spiders.rendering.browser import SharedBrowser, give_back, lease
 from lcl_spiders.rendering.config import DOCUMENT, RenderingConfig
 from lcl_spiders.rendering.contexts import Contexts
-from lcl_spiders.rendering.errors import RenderingFailed, RenderingTimeout
+from lcl_spiders.rendering.errors import BrowserBroke, RenderingFailed, RenderingTimeout
 from lcl_spiders.rendering.visit import Visit, refuse_by_default
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from scrapy import Spider
     from scrapy.crawler import Crawler
 
-GRACE = 30  # seconds to make a page and to close it, in a busy browser
+GRACE = 15  # seconds to make a page and to close it, in a busy browser
 
 # What fails reaches the page's outcome with its reason; scrapy-playwright would add a traceback.
 logging.getLogger("scrapy-playwright").addFilter(lambda record: record.levelno in {logging.DEBUG, logging.ERROR})
@@ -66,6 +67,7 @@ class RenderingDownloadHandler(ScrapyPlaywrightDownloadHandler):  # type: ignore
     def __init__(self, crawler: Crawler) -> None:
         super().__init__(crawler)
         self._rendering = RenderingConfig.from_settings(crawler.settings)
+        self._assets = Assets()
         self._contexts = Contexts(self._rendering.pages_per_context)
 
     async def _launch(self) -> None:
@@ -80,22 +82,27 @@ class RenderingDownloadHandler(ScrapyPlaywrightDownloadHandler):  # type: ignore
             response: Response = await super().download_request(request)
             return response
         async with self.browser_provider.shared.places:
-            name = self._contexts.enter()
-            request.meta["playwright_context"] = name
-            request.meta["playwright_context_kwargs"] = self._rendering.context_options()
             try:
-                async with asyncio.timeout(self._rendering.time_limit + GRACE):
-                    rendered: Response = await super().download_request(request)
-                return rendered
-            except TimeoutError as error:
-                raise RenderingFailed(f"the browser does not answer: {request.url} was given up") from error
-            except PlaywrightError as error:
-                msg = f"the browser failed on {request.url}: {one_line(error)[:300]}"
-                raise RenderingFailed(msg) from error
-            finally:
-                if self._contexts.leave(name) and (spent := self.context_wrappers.get(name)) is not None:
-                    with suppress(PlaywrightError):
-                        await spent.context.close()
+                return await self._render(request)
+            except BrowserBroke:
+                return await self._render(request)
+
+    async def _render(self, request: Request) -> Response:
+        name = self._contexts.enter()
+        request.meta["playwright_context"] = name
+        request.meta["playwright_context_kwargs"] = self._rendering.context_options()
+        try:
+            async with asyncio.timeout(self._rendering.time_limit + GRACE):
+                rendered: Response = await super().download_request(request)
+            return rendered
+        except TimeoutError as error:
+            raise RenderingFailed(f"the browser does not answer: {request.url} was given up") from error
+        except PlaywrightError as error:
+            raise BrowserBroke(f"the browser failed on {request.url}: {one_line(error)[:300]}") from error
+        finally:
+            if self._contexts.leave(name) and (spent := self.context_wrappers.get(name)) is not None:
+                with suppress(PlaywrightError):
+                    await spent.context.close()
 
     async def _create_browser_context(self, *args: Any, **kwargs: Any) -> BrowserContextWrapper:
         """Make a context in which pages that pages open, and that no visit watches, can ask for nothing."""
@@ -106,7 +113,7 @@ class RenderingDownloadHandler(ScrapyPlaywrightDownloadHandler):  # type: ignore
     async def _download_request_with_page(self, request: Request, page: Page, spider: Spider) -> Response:
         """Render one document, in place of scrapy-playwright's own navigation, which would download it again."""
         document: HtmlResponse = request.meta[DOCUMENT]
-        visit = Visit(page, document, self._rendering, self._is_allowed)
+        visit = Visit(page, document, self._rendering, self._assets, self._is_allowed)
         try:
             async with asyncio.timeout(self._rendering.time_limit):
                 html = await visit.render()
@@ -115,8 +122,9 @@ class RenderingDownloadHandler(ScrapyPlaywrightDownloadHandler):  # type: ignore
             raise RenderingTimeout(msg) from error
         finally:
             await visit.close()
-        if visit.forbidden:
-            self.stats.inc_value("lcl/render/forbidden", visit.forbidden)
+        for kind, count in (("requests", visit.allowed), ("forbidden", visit.forbidden)):
+            if count:
+                self.stats.inc_value(f"lcl/render/{kind}", count)
         if html is None:
             return Response(document.url, status=302, headers={"Location": visit.left_for}, request=request)
         headers = document.headers.copy()

@@ -10,7 +10,8 @@ from playwright.async_api import Error as PlaywrightError
 from playwright.async_api import TimeoutError as PlaywrightTimeout
 
 from lcl_spiders.downloadermiddlewares.typed import TooLarge
-from lcl_spiders.rendering.errors import RenderingFailed, RenderingTimeout
+from lcl_spiders.rendering.assets import KEPT_TYPES, Assets
+from lcl_spiders.rendering.errors import BrowserBroke, RenderingFailed, RenderingTimeout
 from lcl_spiders.rendering.requests import OWN_ABORTS, WANTED_TYPES, is_elsewhere, is_essential, is_failure
 
 if TYPE_CHECKING:
@@ -31,20 +32,26 @@ class Visit:
     """Shows the browser a document that was downloaded already, and watches what the page makes of it.
 
     `allows` says whether the site's robots.txt lets a URL be asked for. `left_for` is the URL that the page's scripts
-    navigate to, None while they stay: such a navigation is not followed here. `forbidden` counts what robots.txt kept
-    from the page.
+    navigate to, None while they stay: such a navigation is not followed here. `allowed` counts what the page was let
+    ask for, `forbidden` what robots.txt kept from it.
     """
 
     def __init__(
-        self, page: Page, document: HtmlResponse, config: RenderingConfig, allows: Callable[[str], Awaitable[bool]]
+        self,
+        page: Page,
+        document: HtmlResponse,
+        config: RenderingConfig,
+        assets: Assets,
+        allows: Callable[[str], Awaitable[bool]],
     ) -> None:
         self.left_for: str | None = None
-        self.forbidden = 0
+        self.allowed = self.forbidden = 0
         self._page = page
         self._document = document
         self._config = config
+        self._assets = assets
         self._allows = allows
-        self._leaves = asyncio.Event()
+        self._is_over = asyncio.Event()
         self._is_shown = False
         self._awaited: set[Request] = set()
         self._broken: str | None = None
@@ -53,23 +60,34 @@ class Visit:
     async def render(self) -> str | None:
         """Return the page's HTML when it is complete, None when its scripts leave it.
 
-        Raises `RenderingFailed`, `RenderingTimeout` or `TooLarge`, and Playwright's errors where the browser fails.
+        Raises a `RenderingError` or `TooLarge`, and Playwright's errors where the browser fails.
         """
+        rendering = asyncio.ensure_future(self._render())
+        over = asyncio.ensure_future(self._is_over.wait())
+        try:
+            await asyncio.wait((rendering, over), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (rendering, over):
+                task.cancel()
+            await asyncio.gather(rendering, over, return_exceptions=True)
+        if self.left_for is not None:
+            return None
+        if self._is_over.is_set():
+            raise BrowserBroke(f"the browser's process for {self._document.url} broke down")
+        return rendering.result()
+
+    async def _render(self) -> str:
         page = self._page
         page.on("popup", self._opened)
+        page.on("crash", self._ended)
+        page.on("close", self._ended)
         page.on("request", self._asked)
         page.on("response", self._answered)
         page.on("requestfinished", self._finished)
         page.on("requestfailed", self._failed)
         await page.route("**/*", self._decide)
-        try:
-            await page.goto(self._document.url, wait_until="commit")
-            await self._settled()
-        except PlaywrightError:
-            if self.left_for is None:
-                raise
-        if self.left_for is not None:
-            return None
+        await page.goto(self._document.url, wait_until="commit")
+        await self._complete()
         if self._broken is not None and self._config.wait_for is None:
             raise RenderingFailed(self._broken)
         html = await page.content()
@@ -82,19 +100,6 @@ class Visit:
         """Close the page, and what it opened."""
         for page in (*self._popups, self._page):
             await page.close()
-
-    async def _settled(self) -> None:
-        """Return when the page is complete or its scripts leave it."""
-        complete = asyncio.ensure_future(self._complete())
-        leaves = asyncio.ensure_future(self._leaves.wait())
-        try:
-            await asyncio.wait((complete, leaves), return_when=asyncio.FIRST_COMPLETED)
-            if complete.done():
-                complete.result()
-        finally:
-            for task in (complete, leaves):
-                task.cancel()
-            await asyncio.gather(complete, leaves, return_exceptions=True)
 
     async def _complete(self) -> None:
         milliseconds = self._config.timeout * 1000
@@ -129,7 +134,9 @@ class Visit:
                 self.forbidden += 1
                 await route.abort("blockedbyclient")
             else:
-                await route.continue_()
+                self.allowed += 1
+                is_asset = request.resource_type in KEPT_TYPES and request.method == "GET"
+                await (self._assets.answer(route) if is_asset else route.continue_())
         except PlaywrightError:  # the page was closed meanwhile
             return
 
@@ -146,13 +153,16 @@ class Visit:
             return
         if is_elsewhere(url, self._document.url):
             self.left_for = url
-            self._leaves.set()
+            self._is_over.set()
         else:
             self._broken = f"{url} is loaded again by its own script, as if it were not the page yet"
         await route.abort("aborted")
 
     def _opened(self, popup: Page) -> None:
         self._popups.append(popup)
+
+    def _ended(self, _: Page) -> None:
+        self._is_over.set()
 
     def _is_essential(self, request: Request) -> bool:
         return is_essential(request.url, request.method, request.resource_type, self._document.url)

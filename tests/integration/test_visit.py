@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
+import pytest_asyncio
 from scrapy.http import HtmlResponse
 
 from lcl_spiders.downloadermiddlewares.typed import TooLarge
 from lcl_spiders.local_site import LocalSite, Page
 from lcl_spiders.rendering import browser as browsers
+from lcl_spiders.rendering.assets import Assets
 from lcl_spiders.rendering.chromium import BrowserUnavailable
 from lcl_spiders.rendering.config import BrowserConfig, RenderingConfig
-from lcl_spiders.rendering.errors import RenderingFailed, RenderingTimeout
+from lcl_spiders.rendering.errors import BrowserBroke, RenderingFailed, RenderingTimeout
 from lcl_spiders.rendering.visit import Visit, refuse_by_default
 from tests.support.client_rendered import PIXEL, SHELL, article, client_rendered_town
 from tests.support.rendering import chromium
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 
     from lcl_spiders.rendering.browser import SharedBrowser
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
 
 @pytest.fixture
@@ -34,8 +36,9 @@ def site() -> Iterator[LocalSite]:
         yield running
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def browser() -> AsyncIterator[SharedBrowser]:
+    """The browser of all tests here: to start one takes a second."""
     shared = browsers.lease(BrowserConfig(chromium(), 4))
     yield shared
     await browsers.give_back(shared)
@@ -54,7 +57,13 @@ CONFIG = RenderingConfig(
 
 
 async def visit(
-    browser: SharedBrowser, site: LocalSite, path: str, *, forbidden: str | None = None, **options: Any
+    browser: SharedBrowser,
+    site: LocalSite,
+    path: str,
+    *,
+    forbidden: str | None = None,
+    assets: Assets | None = None,
+    **options: Any,
 ) -> tuple[str | None, Visit]:
     """Render the site's page at a path and return its HTML and the visit."""
 
@@ -68,7 +77,7 @@ async def visit(
     body = body.encode() if isinstance(body, str) else body
     headers = {"Content-Type": "text/html; charset=utf-8", **site[path].headers}
     document = HtmlResponse(site.url(path), headers=headers, body=body)
-    the_visit = Visit(await context.new_page(), document, config, allows)
+    the_visit = Visit(await context.new_page(), document, config, assets or Assets(), allows)
     try:
         return await the_visit.render(), the_visit
     finally:
@@ -158,6 +167,38 @@ async def test_a_pop_up_or_a_download_reaches_nothing_and_stays_nowhere(browser,
     assert asked(site) == []
 
 
+async def test_a_script_is_asked_for_once_in_a_run_unless_its_site_forbids_it(browser, site):
+    script = site["/app.js"]
+    for cache_control, times in (("max-age=60", 1), ("no-cache", 2)):
+        site["/app.js"] = replace(script, headers={"Cache-Control": cache_control})
+        kept = Assets()
+        site.reset()
+        for path in ("/harbour", "/library"):
+            html, _ = await visit(browser, site, path, assets=kept)
+            assert "in a good year" in (html or "")
+        assert asked(site).count("/app.js") == times
+
+
+@pytest.mark.parametrize(("answer", "is_broken"), [(Page("", status=503), True), (Page("", status=404), False)])
+async def test_a_page_without_its_own_script_is_incomplete_only_while_the_site_cannot_answer(
+    browser, site, answer, is_broken
+):
+    site["/app.js"] = answer
+    if is_broken:
+        with pytest.raises(RenderingFailed, match=r"/app\.js, which the page is made of, answered 503"):
+            await visit(browser, site, "/harbour")
+    else:
+        html, _ = await visit(browser, site, "/harbour")
+        assert html is not None
+
+
+async def test_a_script_that_has_moved_is_followed(browser, site):
+    site["/new.js"] = site["/app.js"]
+    site["/app.js"] = Page(status=302, headers={"Location": "/new.js"})
+    html, _ = await visit(browser, site, "/harbour")
+    assert "in a good year" in (html or "")
+
+
 async def test_a_page_larger_than_the_limit_is_refused(browser, site):
     site["/page"] = "<body><script>document.body.append('x'.repeat(200000))</script></body>"
     with pytest.raises(TooLarge, match="characters when it is rendered"):
@@ -172,9 +213,22 @@ async def test_a_document_sent_as_a_file_or_in_another_encoding_is_shown_as_it_w
     assert "Grüße" in (html or "")
 
 
+async def test_a_page_whose_process_ends_is_given_up_at_once(browser, site):
+    site["/data/harbour.json"] = Page("{}", delay=60)
+    rendering = asyncio.ensure_future(visit(browser, site, "/harbour", timeout=60, time_limit=60))
+    async with asyncio.timeout(20):
+        while "/data/harbour.json" not in asked(site):  # noqa: ASYNC110 - it happens in another process
+            await asyncio.sleep(0.01)
+    for child in psutil.Process().children(recursive=True):
+        if "--type=renderer" in child.cmdline():
+            child.kill()
+    with pytest.raises(BrowserBroke, match="broke down"):
+        await asyncio.wait_for(rendering, 20)
+
+
 async def test_a_browser_that_died_is_started_again_and_the_last_to_leave_closes_it(site):
     before = {child.pid for child in psutil.Process().children(recursive=True)}
-    config = BrowserConfig(chromium(), 4)
+    config = BrowserConfig(chromium(), 2)
     first, second = browsers.lease(config), browsers.lease(config)
     assert first is second
     died = asyncio.Event()
