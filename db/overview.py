@@ -176,5 +176,10 @@ async def search_methods(connection: Connection, model: Model) -> set[str]:
     return {row[0] for row in await _rows(connection, "search_methods", model_id=model.id)}
 
 
+async def rendered(connection: Connection) -> list[str]:
+    """Return the slugs of enabled sources whose pages are rendered in a browser."""
+    return [row[0] for row in await _rows(connection, "rendered")]
+
+
 async def _rows(connection: Connection, name: str, **values: Any) -> list[tuple[Any, ...]]:
     return await (await connection.execute(_SQL[name], values)).fetchall()

@@ -29,6 +29,7 @@ DOWNLOADER_MIDDLEWARES = {
     "lcl_spiders.contracts.SavedPageMiddleware": 0,  # before robots.txt is asked for
     "scrapy.downloadermiddlewares.cookies.CookiesMiddleware": None,
     "scrapy.downloadermiddlewares.httpcache.HttpCacheMiddleware": None,
+    "lcl_spiders.downloadermiddlewares.rendering.RenderingMiddleware": 50,  # the last to see an answer
     "scrapy.downloadermiddlewares.robotstxt.RobotsTxtMiddleware": None,
     "lcl_spiders.downloadermiddlewares.typed.TypedRobotsTxtMiddleware": 100,
     "scrapy.downloadermiddlewares.httpcompression.HttpCompressionMiddleware": None,
@@ -82,3 +83,7 @@ TWISTED_REACTOR = "twisted.internet.asyncioreactor.AsyncioSelectorReactor"
 LCL_EXTRACTION_WORKERS = os.environ.get("LCL_EXTRACTION_WORKERS", "2")
 LCL_EXTRACTION_TIMEOUT = os.environ.get("LCL_EXTRACTION_TIMEOUT", "20")
 LCL_EXTRACTION_MEMORY = os.environ.get("LCL_EXTRACTION_MEMORY", "1073741824")
+
+LCL_RENDER_TIMEOUT = os.environ.get("LCL_RENDER_TIMEOUT", "15")
+LCL_RENDER_PAGES_AT_A_TIME = os.environ.get("LCL_RENDER_PAGES_AT_A_TIME", "4")
+LCL_RENDER_PAGES_PER_CONTEXT = os.environ.get("LCL_RENDER_PAGES_PER_CONTEXT", "50")

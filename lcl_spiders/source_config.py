@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from db.errors import InvalidSource
 from db.urls import canonical_url
+from lcl_spiders.rendering.config import ENABLED, HANDLERS
 from lcl_spiders.sources.durations import Seconds
 from pipelines.schedule import bounds
 
@@ -118,4 +119,6 @@ class SourceConfig(BaseModel):
             settings |= {"DOWNLOAD_DELAY": self.delay, "AUTOTHROTTLE_START_DELAY": self.delay}
         if self.concurrency is not None:
             settings |= {"CONCURRENT_REQUESTS_PER_DOMAIN": self.concurrency}
+        if self.render == "always":
+            settings |= {ENABLED: True, "LCL_RENDER_WAIT": self.render_wait, "DOWNLOAD_HANDLERS": HANDLERS}
         return settings

@@ -16,11 +16,25 @@ from db import embedded, models, schema, sources
 from db.connection import Connection, Pool, connect, open_pool
 from db.models import Model
 from db.sources import Source
+from lcl_spiders.rendering.chromium import BrowserUnavailable, find_chromium
 from tests.support.index import DIMENSIONS, Index
 from tests.support.postgres import named
 
 TEMPLATE = "lcl_template"
+REQUIRE_BROWSER = "LCL_REQUIRE_BROWSER"
 MEMORY = Path("/dev/shm")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Let no test that needs a browser pass without one, nor be skipped where that must not be."""
+    if item.get_closest_marker("browser") is None:
+        return
+    try:
+        find_chromium(os.environ.get("LCL_CHROMIUM_PATH"))
+    except BrowserUnavailable as error:
+        if os.environ.get(REQUIRE_BROWSER):
+            pytest.fail(f"{REQUIRE_BROWSER} is set, but {error}", pytrace=False)
+        pytest.skip(str(error))
 
 
 @pytest.fixture(scope="session")

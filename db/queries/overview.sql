@@ -166,3 +166,10 @@ WHERE i.indrelid = 'page_embeddings'::regclass
   AND i.indisvalid
   AND a.amname IN ('hnsw', 'gin')
   AND pg_get_expr(i.indpred, i.indrelid) = format('(model_id = %%s)', %(model_id)s::integer)
+
+-- rendered --
+SELECT slug
+FROM scraper_sources
+WHERE enabled
+  AND config ->> 'render' = 'always'
+ORDER BY slug

@@ -23,6 +23,7 @@ from lcl_spiders.downloadermiddlewares.typed import (
     TooManyRedirects,
 )
 from lcl_spiders.items import Outcome, PageItem
+from lcl_spiders.rendering.errors import RenderingFailed, RenderingTimeout
 
 if TYPE_CHECKING:
     from scrapy.http import Response
@@ -36,6 +37,8 @@ _KINDS: dict[type[Exception], str] = {
     TooManyRedirects: "redirect_loop",
     TooLarge: "too_large",
     BodyCutShort: "body_cut_short",
+    RenderingFailed: "rendering_failed",
+    RenderingTimeout: "rendering_timeout",
     DownloadCancelledError: "too_large",
     DownloadTimeoutError: "timeout",
     CannotResolveHostError: "dns",

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from lcl_spiders.base_spiders.source import SourceSpider
 
 FOLDERS = 5
+PROBE = "probe"  # rendered where the site's pages are
 _NAMES_ITSELF = re.compile(r"\b404\b|not[\s_-]?found", re.IGNORECASE)
 
 
@@ -110,7 +111,7 @@ class MissingPages:
     async def _read(self, url: str) -> tuple[Text, str | None] | None:
         """Return what a URL answers and where it was redirected to; None for anything but a page and a 200."""
         try:
-            response = await self._spider.download(Request(url))
+            response = await self._spider.download(Request(url, meta={"lcl": PROBE}))
             if response.status != HTTPStatus.OK or not isinstance(response, HtmlResponse):
                 return None
             page = await self._spider.extract(response, response.url)

@@ -79,8 +79,7 @@ class SourceSpider(Spider):
         super().__init__(name)
         self.run_arguments = arguments
         self.options = ExtractionOptions.of(self.config)
-        self._own_reading = self._named_reading()
-        self.reads_as = self.options.version(self._own_reading)
+        self.reads_as = self.options.version("; ".join(self.ways_of_reading()))
         self.parked = []
         self._parked_size = 0
         self._known_urls: set[str] = set()
@@ -206,18 +205,24 @@ class SourceSpider(Spider):
 
         return extract_page(response.body, response.url, charset(response), self.options)
 
-    @classmethod
-    def _named_reading(cls) -> str:
-        """Return the name of a `read_page` of the spider's own, "" where pages are read as those of any source."""
-        own = cls.read_page
-        return "" if own is SourceSpider.read_page else f"{own.__module__}.{own.__qualname__}:{cls.read_revision}"
+    def ways_of_reading(self) -> list[str]:
+        """Return what else than its options decides what is read in a source's pages, nothing for most sources.
+
+        A page that was read in another way is read again, and its site is not held to have lied about it.
+        """
+        own = [f"{type(self).read_page.__qualname__}:{self.read_revision}"] if self._has_own_reading else []
+        return [*own, *(["rendered"] if self.config.render == "always" else [])]
+
+    @property
+    def _has_own_reading(self) -> bool:
+        return type(self).read_page is not SourceSpider.read_page
 
     async def extract(self, response: HtmlResponse, url: str) -> ExtractedPage:
         """Read the page that was found at `url`: in the extraction pool, or by the spider's own `read_page`.
 
         Raises `ExtractionError`; a `SpiderFailed` stands for whatever a `read_page` of the spider's own raised.
         """
-        if not self._own_reading:
+        if not self._has_own_reading:
             return await self.pool.extract(response.body, url, charset(response), self.options)
         try:
             return checked(self.read_page(response), url)

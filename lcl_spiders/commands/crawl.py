@@ -26,6 +26,7 @@ from lcl_spiders.extensions.run import RunExtension
 from lcl_spiders.extensions.summary import summarise
 from lcl_spiders.extensions.verdict import LIMITED
 from lcl_spiders.extraction.config import ExtractionConfig
+from lcl_spiders.rendering.config import RenderingConfig
 from lcl_spiders.spiderloader import ANY_SOURCE
 from pipelines.arguments import RunArguments
 from pipelines.config import Config
@@ -135,6 +136,7 @@ class Command(BaseRunSpiderCommand):
         assert self.settings is not None  # noqa: S101 - set by Scrapy
         config = Config.from_settings(self.settings)
         ExtractionConfig.from_settings(self.settings)
+        RenderingConfig.from_settings(self.settings)
         url = await prepare_database(config)
         async with connect(url) as connection:
             if name in KINDS:

@@ -16,6 +16,7 @@ from db.connection import connect, describe
 from db.errors import DatabaseProblem
 from db.models import Model
 from lcl_spiders.console import CommandFailed, IndexCommand
+from lcl_spiders.rendering.chromium import BrowserUnavailable, find_chromium, version_of
 from pipelines import providers
 from pipelines.chunker import Chunker
 from pipelines.providers import ProviderError, checked
@@ -113,6 +114,8 @@ class Command(IndexCommand):
     async def _examine_index(self, connection: Connection) -> AsyncIterator[Finding]:
         model = await models.active(connection)
         yield await self._provider(model)
+        if rendered := await overview.rendered(connection):
+            yield await _browser(self.project_settings.get("LCL_CHROMIUM_PATH"), rendered)
         yield await _invariant(connection)
         coverage = await pages.coverage(connection)
         yield await _coverage(connection, coverage)
@@ -166,6 +169,15 @@ async def _pgvector(connection: Connection) -> Finding:
             "pgvector", "wrong", f"{version} is too old", "install 0.8 or newer, then ALTER EXTENSION vector UPDATE"
         )
     return Finding("pgvector", "ok", version)
+
+
+async def _browser(path: str | None, rendered: Sequence[str]) -> Finding:
+    try:
+        executable = find_chromium(path)
+        version = await version_of(executable)
+    except BrowserUnavailable as error:
+        return Finding("browser", "wrong", str(error), f"until then these sources are not crawled: {_some(rendered)}")
+    return Finding("browser", "ok", f"{version} ({executable}), for sources that are rendered: {_some(rendered)}")
 
 
 async def _invariant(connection: Connection) -> Finding:

@@ -81,6 +81,14 @@ class TypedRobotsTxtMiddleware(RobotsTxtMiddleware):
             raise self._unavailable[netloc]
         return self._bodies.get(netloc, b"")
 
+    async def allows(self, url: str) -> bool:
+        """Return whether a URL may be asked for, as far as the robots.txt of its host was read already."""
+        request = Request(url)
+        if urlparse_cached(request).netloc not in self._bodies:
+            return True
+        parser = await self.robot_parser(request)
+        return parser is None or parser.allowed(url, self._robotstxt_useragent or self._default_useragent)
+
     async def process_request(self, request: Request, *args: Any, **kwargs: Any) -> None:
         if request.meta.get("dont_obey_robotstxt"):
             return

@@ -10,7 +10,7 @@ import logging
 import os
 import socket
 import time
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 from uuid import UUID, uuid4
@@ -32,6 +32,8 @@ from lcl_spiders.extensions.politeness import PolitenessExtension
 from lcl_spiders.extensions.report import report
 from lcl_spiders.extensions.summary import summarise
 from lcl_spiders.extensions.verdict import Verdict, judge
+from lcl_spiders.rendering.chromium import BrowserUnavailable
+from lcl_spiders.rendering.config import ENABLED, RenderingConfig
 from pipelines import runtime
 from pipelines.arguments import RunArguments
 from pipelines.chunker import Chunker
@@ -77,6 +79,7 @@ class RunExtension:
         self._leased: runtime.Runtime | None = None
         self._unforeseen: list[page_rows.Failure] = []
         self._alerts: list[Alert] = []
+        self._browser = AsyncExitStack()
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> Self:
@@ -108,6 +111,8 @@ class RunExtension:
             raise self._refuse("database_unavailable", f"{type(error).__name__}: {one_line(error)}") from error
         except ProviderError as error:
             raise self._refuse("provider_unavailable", str(error)) from error
+        except BrowserUnavailable as error:
+            raise self._refuse("browser_unavailable", f"{error}. Nothing was asked for.") from error
         except (SourceNotFound, AmbiguousSource) as error:
             raise self._refuse("unknown_source", str(error)) from error
         except Exception as error:  # left alone, it would only be logged, and the crawl go on unlocked
@@ -124,6 +129,7 @@ class RunExtension:
         if isinstance(spider, SourceSpider):
             run.check_bounds = spider.config.check_bounds(run.config.recrawl_after, run.config.max_staleness)
         await self._take_domain()
+        await self._start_browser(spider)
         run.model = await self._checked_model()
         await run.runtime.use_connection(self._begin)
         loop = asyncio.get_running_loop()
@@ -143,6 +149,17 @@ class RunExtension:
                 f"another run holds the domain {run.source.domain}; nothing was done. Try again when it has ended."
             )
             raise self._refuse("domain_locked", message)
+
+    async def _start_browser(self, spider: Spider) -> None:
+        """Start the browser of a source whose pages are rendered, before any page depends on it."""
+        if not self._crawler.settings.getbool(ENABLED):
+            return
+        # Not before it is needed: a plain crawl does without Playwright, which takes a third of a second to import.
+        from lcl_spiders.rendering import browser  # noqa: PLC0415
+
+        shared = browser.lease(RenderingConfig.from_settings(self._crawler.settings).browser)
+        self._browser.push_async_callback(browser.give_back, shared)
+        await shared.running()
 
     async def _checked_model(self) -> models.Model:
         run = self.run
@@ -246,6 +263,7 @@ class RunExtension:
                 message = "the run could not be recorded; what it committed stays, and the next run closes its job"
                 self.verdict = Verdict.failure("database_unavailable", message)
             logger.info("%s: %s: %s", run.source.slug, self.verdict.status, summarise(run.counters()))
+        await self._attempt("give the browser back", self._browser.aclose())
         if self._lock is not None:
             await self._attempt("release the domain lock", self._lock.release())
         is_alone = not self._crawler.settings.get("LCL_JOB_ID")  # a worker builds them when it has nothing else to do
