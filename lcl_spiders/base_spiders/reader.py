@@ -21,7 +21,6 @@ from lcl_spiders.base_spiders.conditional import (
 from lcl_spiders.base_spiders.missing import MissingPages
 from lcl_spiders.base_spiders.not_found import Text
 from lcl_spiders.extraction import (
-    EXTRACTION_VERSION,
     ExtractedPage,
     ExtractionCrashed,
     ExtractionError,
@@ -104,16 +103,21 @@ class PageReader:
             known = await self._run.known(url)
         item = self._downloaded(response, url, known)
         directives = robots_directives(response)
-        if known is not None and known.body_hash == item.body_hash:
+        is_same = known is not None and known.body_hash == item.body_hash
+        if known is not None and is_same and self._is_read_alike(known):
             if "noindex" in directives:
                 item.claims = frozenset()  # the page did not change, and who said so told the truth
             elif not self._run.arguments.reembed:
                 item.outcome, item.outlinks = Outcome.UNCHANGED, known.outlinks
                 self._run.count("pages/same_body")
                 return item
-        elif known is not None:
+        elif known is not None and not is_same:
             item.claims = frozenset(item.claims) | await self._false_claims(response, known)
         return item if await self._extract(item, response, directives) else None
+
+    def _is_read_alike(self, known: KnownPage) -> bool:
+        """Return whether a page's stored text and links were read out of its body as they would be now."""
+        return known.check is None or known.check.reader in {None, self._spider.reading}
 
     async def is_replaced(self, item: PageItem, known: KnownPage) -> bool:
         """Return whether hardly anything of a page's stored text is left."""
@@ -141,7 +145,7 @@ class PageReader:
             fetch=Fetch(
                 at=dt.datetime.now(dt.UTC) - dt.timedelta(seconds=response.meta.get("download_latency", 0)),
                 body_bytes=len(response.body),
-                reader=EXTRACTION_VERSION,
+                reader=self._spider.reading,
                 lastmod=lastmod,
                 audit_offset=audit_offset(url, self._run.config.trust_audit_every) if begins else 0,
             ),
@@ -177,7 +181,7 @@ class PageReader:
             item.outcome, item.reason, item.message = Outcome.FAILED, error.kind, str(error)
             item.outlinks = item.known.outlinks if item.known is not None else ()
         else:
-            self._fill(item, page, directives)
+            self._fill(item, response, page, directives)
             if item.outcome is Outcome.PRESENT and await self.missing.is_not_found(
                 Text(item.url, item.title, item.content)
             ):
@@ -207,10 +211,10 @@ class PageReader:
             item.url, item.known = canonical, None
         return True
 
-    def _fill(self, item: PageItem, page: ExtractedPage, directives: frozenset[str]) -> None:
+    def _fill(self, item: PageItem, response: HtmlResponse, page: ExtractedPage, directives: frozenset[str]) -> None:
         item.title, item.language, item.content = page.title, page.language, page.content
         if not page.nofollow and "nofollow" not in directives:
-            item.outlinks = page.outlinks
+            item.outlinks = self._spider.links(response, page)
         if page.noindex or "noindex" in directives:
             item.outcome, item.reason = Outcome.GONE, "noindex"
         self._run.count(f"extracted/{page.extractor}")

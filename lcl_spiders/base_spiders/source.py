@@ -17,13 +17,14 @@ from db.urls import canonical_url
 from lcl_spiders.base_spiders.answers import GONE, header, kind_of, outcome, robots_directives
 from lcl_spiders.base_spiders.conditional import conditional_headers, deciding_signal
 from lcl_spiders.base_spiders.frontier import MAX_URL, Frontier
+from lcl_spiders.base_spiders.parked import ParkedPages
 from lcl_spiders.base_spiders.pending import Pending
 from lcl_spiders.base_spiders.reader import PageReader
 from lcl_spiders.base_spiders.redirects import left_behind
 from lcl_spiders.base_spiders.replaced import ReplacedPages
 from lcl_spiders.base_spiders.second_look import second_look
 from lcl_spiders.downloadermiddlewares.typed import RobotsForbidden
-from lcl_spiders.extraction import EXTRACTION_VERSION
+from lcl_spiders.extraction import EXTRACTION_VERSION, ExtractedPage
 from lcl_spiders.extraction.config import ExtractionConfig
 from lcl_spiders.extraction.pool import ExtractionPool, leased_pool
 from lcl_spiders.items import ListedPages, Outcome, PageItem
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
     from db.pages import KnownPage, Standing
 
 PAGE = "page"
-MAX_PARKED = 16_000_000  # characters of text that wait for the pages which they name as canonical
 THERE = (HTTPStatus.OK, HTTPStatus.NOT_MODIFIED)
 
 
@@ -66,15 +66,17 @@ class SourceSpider(Spider):
     extraction: ExtractionConfig
     pending: Pending
     reader: PageReader
-    parked: list[PageItem]
+    parked: ParkedPages
     replaced: ReplacedPages
+
+    reading: str = EXTRACTION_VERSION
+    """What reads the pages: changes when the same body may give another text or other links."""
 
     def __init__(self, name: str | None = None, **arguments: Any) -> None:
         # The arguments are kept apart, for the run extension to parse, and never become attributes.
         super().__init__(name)
         self.run_arguments = arguments
-        self.parked = []
-        self._parked_size = 0
+        self.starts: Sequence[str] = [self.start_url]
         self._known_urls: set[str] = set()
         self._leases = AsyncExitStack()
 
@@ -100,6 +102,7 @@ class SourceSpider(Spider):
         self.run = Run.of(self.crawler)
         self.reader = PageReader(self, self.run)
         self.replaced = ReplacedPages(self.run)
+        self.parked = ParkedPages(self.reader, self.replaced)
         self.frontier = Frontier(self.domain, self.config, self.run.arguments.max_pages)
         self.run.has_left_out = self.frontier.has_waiting
         try:
@@ -170,17 +173,34 @@ class SourceSpider(Spider):
             return {}
         return conditional_headers(known, run.trust.believes)
 
+    @property
+    def front_page(self) -> str:
+        """The URL of a page of the site that should be there, to compare with what it answers for missing ones."""
+        return self.start_url
+
     def is_audit_due(self, known: KnownPage | Standing) -> bool:
         """Return whether a page must be downloaded in this run whatever its signals say."""
         run = self.run
         return is_audit_due(
             known.url,
             known.check,
-            reader=EXTRACTION_VERSION,
+            reader=self.reading,
             every=run.config.trust_audit_every,
             max_staleness=run.max_staleness,
             now=run.started_at,
         )
+
+    def links(self, response: HtmlResponse, page: ExtractedPage) -> Sequence[str]:
+        """Return which links of a page that was read are kept with it, to lead on also when it is not read again.
+
+        Links to other domains are never followed; they are kept for discovery.
+        """
+        return page.outlinks
+
+    async def lead_on(self, response: Response, item: PageItem) -> list[Request]:
+        """Return requests for the pages to which a page leads: by the stored links if it was not downloaded or read."""
+        links = [*item.outlinks, item.canonical] if item.canonical is not None else item.outlinks
+        return await self.follow(links, response.meta["page_depth"] + 1)
 
     async def follow(self, links: Iterable[str], depth: int) -> list[Request]:
         """Return requests for those of the links that are in scope, unmet, not too deep and not in the index.
@@ -270,7 +290,7 @@ class SourceSpider(Spider):
             item = self.reader.not_modified(response, meta["known"])
             if "noindex" in robots_directives(response):
                 item.outcome, item.reason, item.signal = Outcome.GONE, "noindex", None
-            for request in await self.follow(item.outlinks, meta["page_depth"] + 1):
+            for request in await self.lead_on(response, item):
                 yield request
             yield item
         elif status != HTTPStatus.OK:
@@ -292,36 +312,10 @@ class SourceSpider(Spider):
         item = await self.reader.read(response, url)
         if item is None:
             return
-        links = [*item.outlinks, item.canonical] if item.canonical is not None else item.outlinks
-        for request in await self.follow(links, response.meta["page_depth"] + 1):
+        for request in await self.lead_on(response, item):
             yield request
-        for ready in await self._ready(item):
+        for ready in await self.parked.ready(item):
             yield ready
-
-    async def _ready(self, item: PageItem) -> Sequence[PageItem]:
-        """Return the pages that can go on now that this one was read: itself, none when it can only be judged later.
-
-        There is no room for more than `MAX_PARKED` characters of text.
-        """
-        if item.outcome is not Outcome.PRESENT or self._parked_size + len(item.content) > MAX_PARKED:
-            return [item]
-        ready = [item]
-        if item.known is not None and await self.reader.is_replaced(item, item.known) and self.replaced.keep(item):
-            ready = self.replaced.release() if self.replaced.is_redesign() else []
-        now = self.park(ready)
-        if not any(each is item for each in now):
-            self._parked_size += len(item.content)
-        return now
-
-    def park(self, items: Iterable[PageItem]) -> list[PageItem]:
-        """Keep those back that name another page as canonical, until it has been judged; return the others."""
-        now = []
-        for item in items:
-            if item.outcome is Outcome.PRESENT and item.canonical is not None:
-                self.parked.append(item)
-            else:
-                now.append(item)
-        return now
 
     def page_failed(self, failure: Failure) -> list[PageItem | Request]:
         """Turn a request without an answer into an item: by the type of the error, never by its text (A23)."""
