@@ -104,7 +104,7 @@ class PageReader:
         item = self._downloaded(response, url, known)
         directives = robots_directives(response)
         is_same = known is not None and known.body_hash == item.body_hash
-        if known is not None and is_same and self._is_read_alike(known):
+        if known is not None and is_same and self._spider.is_read_alike(known):
             if "noindex" in directives:
                 item.claims = frozenset()  # the page did not change, and who said so told the truth
             elif not self._run.arguments.reembed:
@@ -114,10 +114,6 @@ class PageReader:
         elif known is not None and not is_same:
             item.claims = frozenset(item.claims) | await self._false_claims(response, known)
         return item if await self._extract(item, response, directives) else None
-
-    def _is_read_alike(self, known: KnownPage) -> bool:
-        """Return whether a page's stored text and links were read out of its body as they would be now."""
-        return known.check is None or known.check.reader in {None, self._spider.reading}
 
     async def is_replaced(self, item: PageItem, known: KnownPage) -> bool:
         """Return whether hardly anything of a page's stored text is left."""

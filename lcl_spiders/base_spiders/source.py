@@ -169,7 +169,7 @@ class SourceSpider(Spider):
         run = self.run
         if known is None or run.arguments.force_rescrape or run.arguments.reembed or self.is_audit_due(known):
             return {}
-        if self.reader.is_called_changed(known):
+        if self.reader.is_called_changed(known) or not self.is_read_alike(known):
             return {}
         return conditional_headers(known, run.trust.believes)
 
@@ -177,6 +177,10 @@ class SourceSpider(Spider):
     def front_page(self) -> str:
         """The URL of a page of the site that should be there, to compare with what it answers for missing ones."""
         return self.start_url
+
+    def is_read_alike(self, known: KnownPage) -> bool:
+        """Return whether a page's stored text and links were read out of its body as they would be now."""
+        return known.check is None or known.check.reader in {None, self.reading}
 
     def is_audit_due(self, known: KnownPage | Standing) -> bool:
         """Return whether a page must be downloaded in this run whatever its signals say."""
