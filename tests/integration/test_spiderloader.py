@@ -7,22 +7,24 @@ from lcl_spiders.local_site import LocalSite
 from tests.support.scrapy import run_scrapy
 from tests.support.site import small_town
 
+KINDS = ["feed", "listing", "website"]
+
 
 async def test_every_source_is_listed_as_a_spider(database_url, connection):
     await sources.add(connection, "https://example.org/", slug="example")
     done = run_scrapy("list", database_url=database_url)
-    assert done.stdout.split() == ["example", "website"]
+    assert done.stdout.split() == ["example", *KINDS]
 
 
 async def test_without_a_database_the_spiders_in_code_are_listed_with_one_line_on_stderr():
     done = run_scrapy("list", database_url="postgresql://127.0.0.1:1/none")
-    assert (done.code, done.stdout.split()) == (0, ["website"])
+    assert (done.code, done.stdout.split()) == (0, KINDS)
     assert len(done.stderr.strip().splitlines()) == 1
 
 
 async def test_listing_never_starts_the_embedded_server(lcl_home):
     done = run_scrapy("list", home=lcl_home)
-    assert (done.code, done.stdout.split()) == (0, ["website"])
+    assert (done.code, done.stdout.split()) == (0, KINDS)
     assert not (lcl_home / "postgres").exists()
 
 
