@@ -77,7 +77,7 @@ class MissingPages:
         return await asyncio.shield(self._learnt[base])
 
     async def _probe(self, base: str) -> Answer:
-        start = self._spider.start_url
+        start = self._spider.front_page
         token = secrets.token_hex
         texts, targets = [], set()
         for path in (f"{base}{token(12)}", f"{base}{token(6)}/{token(8)}.html"):

@@ -98,14 +98,16 @@ class PageReader:
             known = await self._run.known(url)
         item = self._downloaded(response, url, known)
         directives = robots_directives(response)
-        if known is not None and known.body_hash == item.body_hash:
+        is_alike = known is not None and self._spider.is_read_alike(known)
+        is_same = known is not None and known.body_hash == item.body_hash
+        if known is not None and is_same and is_alike:
             if "noindex" in directives:
                 item.claims = frozenset()  # the page did not change, and who said so told the truth
             elif not self._run.arguments.reembed:
                 item.outcome, item.outlinks = Outcome.UNCHANGED, known.outlinks
                 self._run.count("pages/same_body")
                 return item
-        elif known is not None:
+        elif known is not None and is_alike and not is_same:
             item.claims = frozenset(item.claims) | await self._false_claims(response, known)
         return item if await self._extract(item, response, directives) else None
 
@@ -121,6 +123,9 @@ class PageReader:
         """Return the item of a page that was downloaded, before its text is read."""
         etag, last_modified = self._validators(response, known)
         lastmod = self._lastmods.get(url)
+        claims: frozenset[Signal] = frozenset()
+        if known is not None and self._spider.is_read_alike(known):  # else it may change without its site's doing
+            claims = claims_of(known, etag, last_modified, lastmod)
         # Where nothing is believed, all pages are downloaded in every run: their first audits must not come together.
         begins = known is None or not self._run.trust.believes_any
         return PageItem(
@@ -131,7 +136,7 @@ class PageReader:
             last_modified=last_modified,
             http_status=response.status,
             known=known,
-            claims=claims_of(known, etag, last_modified, lastmod) if known is not None else frozenset(),
+            claims=claims,
             fetch=Fetch(
                 at=dt.datetime.now(dt.UTC) - dt.timedelta(seconds=response.meta.get("download_latency", 0)),
                 body_bytes=len(response.body),
@@ -171,7 +176,7 @@ class PageReader:
             item.outcome, item.reason, item.message = Outcome.FAILED, error.kind, str(error)
             item.outlinks = item.known.outlinks if item.known is not None else ()
         else:
-            self._fill(item, page, directives)
+            self._fill(item, response, page, directives)
             if item.outcome is Outcome.PRESENT and await self.missing.is_not_found(
                 Text(item.url, item.title, item.content)
             ):
@@ -201,10 +206,10 @@ class PageReader:
             item.url, item.known = canonical, None
         return True
 
-    def _fill(self, item: PageItem, page: ExtractedPage, directives: frozenset[str]) -> None:
+    def _fill(self, item: PageItem, response: HtmlResponse, page: ExtractedPage, directives: frozenset[str]) -> None:
         item.title, item.language, item.content = page.title, page.language, page.content
         if not page.nofollow and "nofollow" not in directives:
-            item.outlinks = page.outlinks
+            item.outlinks = self._spider.links(response, page)
         if page.noindex or "noindex" in directives:
             item.outcome, item.reason = Outcome.GONE, "noindex"
         self._run.count(f"extracted/{page.extractor}")

@@ -47,16 +47,16 @@ async def _replaced(spider: SourceSpider) -> AsyncIterator[PageItem]:
     for item in (items[number] for number in wall):
         item.outcome, item.reason = Outcome.UNKNOWN, "same_text"
         item.message = f"answers the same text as {len(wall) - 1} others and stays as it was; see allow_mass_delete"
-        if item.url == spider.start_url:
+        if item.url in spider.starts:
             run.start_failure = f"it answers the same text as {len(wall) - 1} other pages"
-    for item in spider.park(items):
+    for item in spider.parked.park(items):
         yield item
     await spider.pending.settled()
 
 
 async def _parked(spider: SourceSpider) -> AsyncIterator[PageItem]:
     """Yield pages that name another as canonical, each after the page that it names."""
-    items, spider.parked = spider.parked, []
+    items = spider.parked.release()
     while items:
         waiting = {item.url for item in items}
         ready = [item for item in items if item.canonical not in waiting] or items  # all: they name each other

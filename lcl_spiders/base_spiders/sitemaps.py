@@ -55,7 +55,7 @@ def parse(body: bytes) -> tuple[bool, list[Entry]]:
             body = gunzip(body, max_size=MAX_BYTES)
         except Exception as error:  # zlib, gzip and Scrapy's own size error: all mean that it cannot be read
             raise BadSitemap(str(error) or type(error).__name__) from error
-    body = _utf8(body)
+    body = utf8(body)
     if body.lstrip()[:1] != b"<":
         if not (listed := list(_lines(body))):
             msg = "it is neither XML nor a list of URLs"
@@ -73,7 +73,7 @@ def parse(body: bytes) -> tuple[bool, list[Entry]]:
     return kind == "sitemapindex", entries
 
 
-def _utf8(body: bytes) -> bytes:
+def utf8(body: bytes) -> bytes:
     """Return a body without its byte order mark, and UTF-16 as UTF-8, without the declaration that says otherwise."""
     if body.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return _XML_DECLARATION.sub("", body.decode("utf-16", "replace"), count=1).encode("utf-8", "replace")

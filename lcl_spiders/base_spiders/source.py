@@ -8,27 +8,26 @@ from contextlib import AsyncExitStack
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from scrapy import Request, Spider, signals
+from scrapy import Request, signals
 from scrapy.http import HtmlResponse
 
 from db import pages
 from db.errors import DatabaseProblem, one_line
 from db.urls import canonical_url
-from lcl_spiders.base_spiders.answers import GONE, charset, header, kind_of, outcome, robots_directives
+from lcl_spiders.base_spiders.answers import GONE, header, kind_of, outcome, robots_directives
 from lcl_spiders.base_spiders.conditional import conditional_headers, deciding_signal
 from lcl_spiders.base_spiders.frontier import MAX_URL, Frontier
+from lcl_spiders.base_spiders.parked import ParkedPages
 from lcl_spiders.base_spiders.pending import Pending
 from lcl_spiders.base_spiders.reader import PageReader
+from lcl_spiders.base_spiders.reading import ReadingSpider
 from lcl_spiders.base_spiders.redirects import left_behind
 from lcl_spiders.base_spiders.replaced import ReplacedPages
 from lcl_spiders.base_spiders.second_look import second_look
 from lcl_spiders.downloadermiddlewares.typed import RobotsForbidden
-from lcl_spiders.extraction import ExtractedPage, ExtractionError, ExtractionOptions, SpiderFailed
-from lcl_spiders.extraction.checked import checked
 from lcl_spiders.extraction.config import ExtractionConfig
-from lcl_spiders.extraction.pool import ExtractionPool, leased_pool
+from lcl_spiders.extraction.pool import leased_pool
 from lcl_spiders.items import ListedPages, Outcome, PageItem
-from lcl_spiders.source_config import SourceConfig
 from lcl_spiders.validators import retry_after
 from pipelines.run import Run
 from pipelines.schedule import is_audit_due
@@ -44,11 +43,10 @@ if TYPE_CHECKING:
     from db.pages import KnownPage, Standing
 
 PAGE = "page"
-MAX_PARKED = 16_000_000  # characters of text that wait for the pages which they name as canonical
 THERE = (HTTPStatus.OK, HTTPStatus.NOT_MODIFIED)
 
 
-class SourceSpider(Spider):
+class SourceSpider(ReadingSpider):
     """A spider over one source, which the spider loader sets as class attributes.
 
     Subclasses find URLs in `find` and pass them to `ask_for`. A page that was asked for ends as one item, or is
@@ -58,30 +56,21 @@ class SourceSpider(Spider):
     slug: ClassVar[str] = ""
     start_url: ClassVar[str] = ""
     domain: ClassVar[str] = ""
-    config: ClassVar[SourceConfig] = SourceConfig()
-    read_revision: ClassVar[int] = 0
-    """Raise it when a `read_page` of your own reads the same body otherwise: every page is then read again."""
     custom_settings = {"HTTPERROR_ALLOW_ALL": True}
 
     run: Run
     frontier: Frontier
-    pool: ExtractionPool
     extraction: ExtractionConfig
-    options: ExtractionOptions
-    reads_as: str
     pending: Pending
     reader: PageReader
-    parked: list[PageItem]
+    parked: ParkedPages
     replaced: ReplacedPages
 
     def __init__(self, name: str | None = None, **arguments: Any) -> None:
         # The arguments are kept apart, for the run extension to parse, and never become attributes.
         super().__init__(name)
         self.run_arguments = arguments
-        self.options = ExtractionOptions.of(self.config)
-        self.reads_as = self.options.version("; ".join(self.ways_of_reading()))
-        self.parked = []
-        self._parked_size = 0
+        self.starts: Sequence[str] = [self.start_url]
         self._known_urls: set[str] = set()
         self._leases = AsyncExitStack()
 
@@ -107,6 +96,7 @@ class SourceSpider(Spider):
         self.run = Run.of(self.crawler)
         self.reader = PageReader(self, self.run)
         self.replaced = ReplacedPages(self.run)
+        self.parked = ParkedPages(self.reader, self.replaced)
         self.frontier = Frontier(self.domain, self.config, self.run.arguments.max_pages)
         self.run.has_left_out = self.frontier.has_waiting
         try:
@@ -173,9 +163,14 @@ class SourceSpider(Spider):
         run = self.run
         if known is None or run.arguments.force_rescrape or run.arguments.reembed or self.is_audit_due(known):
             return {}
-        if self.reader.is_called_changed(known):
+        if self.reader.is_called_changed(known) or not self.is_read_alike(known):
             return {}
         return conditional_headers(known, run.trust.believes)
+
+    @property
+    def front_page(self) -> str:
+        """The URL of a page of the site that should be there, to compare with what it answers for missing ones."""
+        return self.start_url
 
     def is_audit_due(self, known: KnownPage | Standing) -> bool:
         """Return whether a page must be downloaded in this run whatever its signals say."""
@@ -189,48 +184,10 @@ class SourceSpider(Spider):
             now=run.started_at,
         )
 
-    def read_page(self, response: HtmlResponse) -> ExtractedPage:
-        """Return what a page says: the hook for a source whose pages no setting can describe.
-
-        Pure and synchronous: no network, no database, nothing kept from one page to the next. This one reads the page
-        by the source's settings, and in a crawl it runs in the extraction pool. One of a subclass's own is called
-        directly, in the crawl's process, for each downloaded page: keep it quick, begin it with
-        `super().read_page(response)` where it only corrects what was read, and raise `read_revision` when it changes.
-        Whatever it raises makes the page a failed one, of the kind `spider_error`; its old version stays.
-
-        Raises:
-            ExtractionError: the page cannot be read.
-        """
-        from lcl_spiders.extraction.extract import extract_page  # noqa: PLC0415 - a crawl leaves it to its workers
-
-        return extract_page(response.body, response.url, charset(response), self.options)
-
-    def ways_of_reading(self) -> list[str]:
-        """Return what else than its options decides what is read in a source's pages, nothing for most sources.
-
-        A page that was read in another way is read again, and its site is not held to have lied about it.
-        """
-        own = [f"{type(self).read_page.__qualname__}:{self.read_revision}"] if self._has_own_reading else []
-        return [*own, *(["rendered"] if self.config.render == "always" else [])]
-
-    @property
-    def _has_own_reading(self) -> bool:
-        return type(self).read_page is not SourceSpider.read_page
-
-    async def extract(self, response: HtmlResponse, url: str) -> ExtractedPage:
-        """Read the page that was found at `url`: in the extraction pool, or by the spider's own `read_page`.
-
-        Raises `ExtractionError`; a `SpiderFailed` stands for whatever a `read_page` of the spider's own raised.
-        """
-        if not self._has_own_reading:
-            return await self.pool.extract(response.body, url, charset(response), self.options)
-        try:
-            return checked(self.read_page(response), url)
-        except ExtractionError:
-            raise
-        except Exception as error:  # code of one source: its mistakes must not end the run
-            self.logger.exception("%s: read_page of %s failed; the page stays as it was", url, type(self).__module__)
-            raise SpiderFailed(f"read_page: {type(error).__name__}: {one_line(error)}"[:500]) from error
+    async def lead_on(self, response: Response, item: PageItem) -> list[Request]:
+        """Return requests for the pages to which a page leads: by the stored links if it was not downloaded or read."""
+        links = [*item.outlinks, item.canonical] if item.canonical is not None else item.outlinks
+        return await self.follow(links, response.meta["page_depth"] + 1)
 
     async def follow(self, links: Iterable[str], depth: int) -> list[Request]:
         """Return requests for those of the links that are in scope, unmet, not too deep and not in the index.
@@ -320,7 +277,7 @@ class SourceSpider(Spider):
             item = self.reader.not_modified(response, meta["known"])
             if "noindex" in robots_directives(response):
                 item.outcome, item.reason, item.signal = Outcome.GONE, "noindex", None
-            for request in await self.follow(item.outlinks, meta["page_depth"] + 1):
+            for request in await self.lead_on(response, item):
                 yield request
             yield item
         elif status != HTTPStatus.OK:
@@ -342,36 +299,10 @@ class SourceSpider(Spider):
         item = await self.reader.read(response, url)
         if item is None:
             return
-        links = [*item.outlinks, item.canonical] if item.canonical is not None else item.outlinks
-        for request in await self.follow(links, response.meta["page_depth"] + 1):
+        for request in await self.lead_on(response, item):
             yield request
-        for ready in await self._ready(item):
+        for ready in await self.parked.ready(item):
             yield ready
-
-    async def _ready(self, item: PageItem) -> Sequence[PageItem]:
-        """Return the pages that can go on now that this one was read: itself, none when it can only be judged later.
-
-        There is no room for more than `MAX_PARKED` characters of text.
-        """
-        if item.outcome is not Outcome.PRESENT or self._parked_size + len(item.content) > MAX_PARKED:
-            return [item]
-        ready = [item]
-        if item.known is not None and await self.reader.is_replaced(item, item.known) and self.replaced.keep(item):
-            ready = self.replaced.release() if self.replaced.is_redesign() else []
-        now = self.park(ready)
-        if not any(each is item for each in now):
-            self._parked_size += len(item.content)
-        return now
-
-    def park(self, items: Iterable[PageItem]) -> list[PageItem]:
-        """Keep those back that name another page as canonical, until it has been judged; return the others."""
-        now = []
-        for item in items:
-            if item.outcome is Outcome.PRESENT and item.canonical is not None:
-                self.parked.append(item)
-            else:
-                now.append(item)
-        return now
 
     def page_failed(self, failure: Failure) -> list[PageItem | Request]:
         """Turn a request without an answer into an item: by the type of the error, never by its text (A23)."""

@@ -58,7 +58,8 @@ class Command(BaseRunSpiderCommand):
         """Return what the command does and how."""
         return (
             "Crawl a source by its slug, domain or id (`scrapy sources list` shows them). "
-            "`scrapy crawl website -a url=https://example.org/` registers a site and crawls it, and "
+            "`scrapy crawl website -a url=https://example.org/` registers a site and crawls it; so does feed for the "
+            "pages that a feed or a sitemap lists, and listing for an agenda, a shop's list or a directory. "
             "`scrapy crawl <spider in code>` does so with the spider's own start URL. "
             "Arguments, each as -a NAME=VALUE: force_rescrape=true asks for every page, however lately it was "
             "checked; reembed=true embeds every page again; allow_mass_delete=true lets a run delete more than half "
@@ -132,7 +133,7 @@ class Command(BaseRunSpiderCommand):
         self.exitcode = 1
 
     async def _find(self, name: str, arguments: dict[str, str]) -> str:
-        """Return the slug to crawl, registering the site of `website -a url=…`; takes url and slug out."""
+        """Return the slug to crawl, registering the site of `KIND -a url=…`; takes url and slug out."""
         assert self.settings is not None  # noqa: S101 - set by Scrapy
         config = Config.from_settings(self.settings)
         ExtractionConfig.from_settings(self.settings)
@@ -145,6 +146,12 @@ class Command(BaseRunSpiderCommand):
                     msg = f"{name} is a kind of source: say which site with -a url=https://…"
                     raise InvalidSource(msg)
                 source, _ = await sources.add(connection, site, spider=name)
+                if source.spider != name and source.spider in KINDS:
+                    msg = (
+                        f"{source.start_url} is known already, as the {source.spider} {source.slug}. Crawl it as that: "
+                        f"scrapy crawl {source.slug}"
+                    )
+                    raise InvalidSource(msg)
                 return source.slug
             if name == ANY_SOURCE:
                 name = arguments.pop("slug", "")
@@ -152,7 +159,7 @@ class Command(BaseRunSpiderCommand):
                     msg = "say which source with -a slug=…"
                     raise InvalidSource(msg)
             if "url" in arguments or "slug" in arguments:
-                msg = "url= goes with `scrapy crawl website`, slug= with `scrapy crawl source`"
+                msg = f"url= goes with `scrapy crawl {'|'.join(KINDS)}`, slug= with `scrapy crawl source`"
                 raise InvalidSource(msg)
             try:
                 return (await sources.get(connection, name)).slug

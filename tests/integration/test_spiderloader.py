@@ -7,7 +7,7 @@ from lcl_spiders.local_site import LocalSite
 from tests.support.scrapy import run_scrapy
 from tests.support.site import small_town
 
-IN_CODE = ["reference_manual", "source", "town_agenda", "website"]
+IN_CODE = ["feed", "listing", "reference_manual", "source", "town_agenda", "website"]
 
 
 async def test_every_source_is_listed_as_a_spider(database_url, connection):
