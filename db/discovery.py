@@ -77,9 +77,10 @@ async def judge_again(
     connection: Connection, source_id: UUID, *, enabled: bool, score: float, discovery: dict[str, Any]
 ) -> None:
     """Give a source that waits for review its new judgement; the settings that it has stay."""
-    async with connection.transaction():
-        await _record(connection, source_id, score, discovery)
-        await sources.set_enabled(connection, source_id, enabled=enabled)
+    await connection.execute(
+        _SQL["judge_again"],
+        {"source_id": source_id, "enabled": enabled, "score": score, "discovery": Jsonb(discovery)},
+    )
 
 
 async def _record(connection: Connection, source_id: UUID, score: float, discovery: dict[str, Any]) -> None:

@@ -1,7 +1,13 @@
 -- What discovery asks of the database, and how it records what it found.
 
 -- known --
-SELECT id, slug, start_url, domain, NOT enabled AND last_run_at IS NULL AND discovery IS NOT NULL AS is_waiting
+SELECT
+    id,
+    slug,
+    start_url,
+    domain,
+    NOT enabled AND last_run_at IS NULL AND discovery IS NOT NULL
+    AND NOT discovery ?| ARRAY['reviewed_at', 'rejected_at'] AS is_waiting
 FROM scraper_sources
 WHERE start_url = ANY(%(urls)s)
    OR domain = ANY(%(domains)s)
@@ -11,6 +17,14 @@ ORDER BY slug
 UPDATE scraper_sources
 SET confidence = %(score)s,
     discovery = %(discovery)s
+WHERE id = %(source_id)s
+
+-- judge_again --
+-- No review: whoever looks at the evidence has not been asked yet.
+UPDATE scraper_sources
+SET confidence = %(score)s,
+    discovery = %(discovery)s,
+    enabled = %(enabled)s
 WHERE id = %(source_id)s
 
 -- most_linked --
