@@ -1,10 +1,10 @@
-"""What a prober reads in a page or a feed."""
+"""What a prober reads in a page."""
 
 import json
 
 import pytest
 
-from lcl_spiders.discovery import feeds, reading
+from lcl_spiders.discovery import reading
 from lcl_spiders.discovery.probe import led_to, spread
 from tests.support.site import html, prose
 
@@ -116,31 +116,6 @@ def test_a_parked_domain_is_recognised(page: str) -> None:
 
 def test_an_article_about_parked_domains_is_not_parked() -> None:
     assert read(html("On domains", [*prose("domains"), "Many a page says: this domain is for sale."])).parked is None
-
-
-@pytest.mark.parametrize(
-    ("body", "entries"),
-    [
-        (b"<rss version='2.0'><channel><item><link>/a</link></item></channel></rss>", ["https://example.org/a"]),
-        (
-            b"<?xml version='1.0'?><feed xmlns='http://www.w3.org/2005/Atom'><entry><link href='https://x.example/b'/>"
-            b"</entry></feed>",
-            ["https://x.example/b"],
-        ),
-        (
-            b'{"version": "https://jsonfeed.org/version/1.1", "items": [{"url": "/c"}, {"id": 1}]}',
-            ["https://example.org/c", ""],
-        ),
-        (b"<rss version='2.0'><channel></channel></rss>", []),
-        (b'{"version": 3, "items": []}', None),
-        (b"[1]", None),
-        (b"{", None),
-        (b"<!doctype html><title>Not found</title>", None),
-        (b"<?xml version='1.0'?><urlset><url><loc>https://x.example/</loc></url></urlset>", None),
-    ],
-)
-def test_feeds_are_told_from_what_is_none(body: bytes, entries: list[str] | None) -> None:
-    assert feeds.entries(body, URL) == entries
 
 
 @pytest.mark.parametrize(
