@@ -103,10 +103,9 @@ class Probe:
         self.findings.start = page.facts
         self._named_feeds = page.reading.feeds
         inside = self._inside(page.outlinks)
-        cards = self._inside(page.reading.cards)
         self.findings.links = len(inside)
-        self.findings.cards = len(cards) if len(cards) >= reading.FEWEST_CARDS else 0
-        self._links = cards if self.findings.cards else inside
+        self.findings.cards = len(page.reading.cards)
+        self._links = page.reading.cards or inside
 
     async def look_around(self) -> None:
         """Look for a sitemap and a feed, and read sampled pages: linked ones, else listed ones."""
@@ -227,7 +226,7 @@ class Probe:
         """Return what a page says, None when it cannot be read."""
         encoding = charset(response)
         try:
-            seen = await asyncio.to_thread(reading.read, response.body, response.url, encoding)
+            seen = await asyncio.to_thread(reading.read, response.body, response.url, encoding, self._tells_pages())
             page = await self._tools.pool.extract(response.body, response.url, encoding)
         except (ExtractionError, MemoryError):
             return None
@@ -243,9 +242,12 @@ class Probe:
 
     def _inside(self, urls: Iterable[str]) -> list[str]:
         """Return those URLs that are pages of the candidate's domain, without its start page, each once."""
+        return list(filter(self._tells_pages(), dict.fromkeys(urls)))
+
+    def _tells_pages(self) -> Callable[[str], bool]:
         frontier = Frontier(domain_of(self.findings.start_url), SourceConfig())
         own = {self.findings.url, self.findings.start_url}
-        return [url for url in dict.fromkeys(urls) if url not in own and frontier.is_in_scope(url)]
+        return lambda url: url not in own and frontier.is_in_scope(url)
 
     def _give_up(self, why: str) -> NoReturn:
         self.findings.failure = why

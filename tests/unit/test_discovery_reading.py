@@ -12,7 +12,7 @@ URL = "https://example.org/agenda"
 
 
 def read(page: str) -> reading.Reading:
-    return reading.read(page.encode(), URL, "utf-8")
+    return reading.read(page.encode(), URL, "utf-8", lambda url: url.startswith("https://example.org/"))
 
 
 def test_visible_text_is_what_a_browser_without_scripts_shows() -> None:
@@ -85,10 +85,16 @@ def test_cards_may_have_headers_of_their_own() -> None:
     assert len(read(f"<body><header><a href=/>Home</a></header><main>{cards}</main></body>").cards) == 6
 
 
+def test_the_next_page_of_a_listing_is_no_card() -> None:
+    pager = '<li class="card"><h3><a href="/agenda?page=2">Next</a></h3><p>More of what there is to see.</p></li>'
+    assert len(read(f"<body><ul>{''.join(map(card, range(8)))}{pager}</ul></body>").cards) == 8
+
+
 @pytest.mark.parametrize(
     "page",
     [
         f"<body><ul>{''.join(map(card, range(4)))}</ul></body>",  # too few
+        f"<body><ul>{''.join(map(card, range(8)))}</ul></body>".replace("/e/", "https://other.example/e/"),
         f"<body><ul>{card(1) * 9}</ul></body>",  # all lead to one page
         html("An article", prose("boats"), links=[f"/page-with-a-long-name-{number}" for number in range(9)]),
         f"<body><nav><ul>{''.join(map(card, range(9)))}</ul></nav></body>",
