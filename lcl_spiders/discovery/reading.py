@@ -125,8 +125,7 @@ def _json_ld_types(tree: HtmlElement) -> Iterator[str]:
     scripts = [each for each in tree.iter("script") if "ld+json" in each.get("type", "").lower()]
     if not scripts:
         return
-    # Importing it takes a third of a second, for those pages that have any. It is published without types.
-    from extruct.jsonld import JsonLdExtractor  # type: ignore[import-untyped]  # noqa: PLC0415
+    from extruct.jsonld import JsonLdExtractor  # noqa: PLC0415 - a third of a second, for those pages that have any
 
     for script in scripts:
         if len(script.text or "") > _MAX_JSON:
