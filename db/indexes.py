@@ -25,7 +25,8 @@ async def ensure(connection: Connection, model: Model, *, min_chunks: int = MIN_
     """Build the indexes that a model lacks once it is large enough, and return the names of those built.
 
     Returns at once when another process is building. Takes an autocommit connection, since CONCURRENTLY cannot run
-    inside a transaction; an index left invalid by a build that died is dropped and built again.
+    inside a transaction, and a direct one: behind a transaction pooler, the lock and the settings of the session would
+    stay with whoever comes next. An index left invalid by a build that died is dropped and built again.
     """
     if not await _is_large(connection, model, min_chunks):
         return []

@@ -21,6 +21,9 @@ PIPELINES = {
     "pipelines.embedding.EmbeddingPipeline": 400,
     "pipelines.upsert.UpsertPipeline": 500,
 }
+SECRETS = ("_KEY", "_PASSWORD", "_SECRET", "_TOKEN")
+"""How names of variables end that stay in the environment: settings are copied, handed on and shown."""
+
 RUN_EXTENSION = "lcl_spiders.extensions.run.RunExtension"
 
 DEFAULTS = {
@@ -40,7 +43,7 @@ DEFAULTS = {
 class IndexAddon:
     """Wires the five pipelines and the extension that owns a run, with defaults that the project can override.
 
-    A setting that the project does not give is taken from the environment under the same name.
+    A setting that the project does not give is taken from the environment under the same name, unless it is a secret.
     """
 
     def __init__(self, crawler: Crawler | None = None) -> None:
@@ -54,7 +57,8 @@ class IndexAddon:
     @classmethod
     def update_pre_crawler_settings(cls, settings: BaseSettings) -> None:
         """Fill in the `LCL_` settings, for commands as well as for crawls."""
-        given = {name: value for name, value in os.environ.items() if name.startswith("LCL_")}
+        environment = os.environ.items()
+        given = {name: value for name, value in environment if name.startswith("LCL_") and not name.endswith(SECRETS)}
         for name, value in {**DEFAULTS, **given}.items():
             settings.set(name, value, priority="addon")
 

@@ -7,6 +7,7 @@ life. The last one to give back closes.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from typing import TYPE_CHECKING, TypeVar
 from weakref import WeakKeyDictionary
@@ -22,7 +23,7 @@ from tenacity import (
     wait_random_exponential,
 )
 
-from db import schema
+from db import indexes, schema
 from db.connection import connect, open_pool
 from db.errors import DatabaseUnavailable, one_line
 from pipelines import providers
@@ -32,9 +33,11 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from db.connection import Connection, Pool
+    from db.models import Model
     from pipelines.config import Config
     from pipelines.providers import EmbeddingProvider
 
+logger = logging.getLogger(__name__)
 
 R = TypeVar("R")
 
@@ -47,11 +50,16 @@ HEALTH_LASTS = 30.0  # seconds; a worker begins many runs in that time
 
 
 class Runtime:
-    """A leased set of shared parts. `url` is the resolved connection URI."""
+    """A leased set of shared parts.
+
+    `url` is the resolved connection URI. `direct_url` is that of a connection that has its session for itself, which
+    locks, notifications and settings of a session need and a transaction pooler does not give.
+    """
 
     def __init__(self, config: Config, url: str, pool: Pool) -> None:
         self.config = config
         self.url = url
+        self.direct_url = config.lock_database_url or url
         self.pool = pool
         self.leases = 0
         self._provider: EmbeddingProvider | None = None
@@ -128,6 +136,16 @@ class Runtime:
             msg = f"the database does not answer: {one_line(error)}"
             raise DatabaseUnavailable(msg) from error
         raise AssertionError  # the loop returns or raises
+
+    async def build_indexes(self, model: Model) -> None:
+        """Build the search indexes that a model lacks once it is large enough, see `db.indexes`.
+
+        Raises `DatabaseUnavailable` or `psycopg.Error`.
+        """
+        async with connect(self.direct_url) as connection:
+            built = await indexes.ensure(connection, model, min_chunks=self.config.index_min_chunks)
+        if built:
+            logger.info("built %s", ", ".join(built))
 
     async def close(self) -> None:
         """Close the provider and the pool."""

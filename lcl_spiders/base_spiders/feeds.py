@@ -50,25 +50,36 @@ def parse(body: bytes, url: str, encoding: str | None = None) -> Feed:
     Entries without a URL are left out one by one. Nothing is downloaded, and no entity is expanded. Takes seconds for a
     document made to hurt: run it in a thread. Raises `BadFeed`.
     """
-    plain = sitemaps.utf8(body)
-    if plain != body:  # a byte order mark says more than a header
-        body, encoding = plain, "utf-8"
+    body, encoding = _without_mark(body, encoding)
     root = _root(body)
-    if root in _SITEMAPS or root is None:
-        try:
-            is_index, entries = sitemaps.parse(body)
-        except sitemaps.BadSitemap as error:
-            raise BadFeed(str(error)) from error
-        return Feed(entries, is_index=is_index)
+    if root is not None and root not in _SITEMAPS:
+        return parse_feed(body, url, encoding)
+    try:
+        is_index, entries = sitemaps.parse(body)
+    except sitemaps.BadSitemap as error:
+        raise BadFeed(str(error)) from error
+    return Feed(entries, is_index=is_index)
+
+
+def parse_feed(body: bytes, url: str, encoding: str | None = None) -> Feed:
+    """Return what a feed lists, as `parse` does; a sitemap is none. Raises `BadFeed`."""
+    body, encoding = _without_mark(body, encoding)
     if len(body) > MAX_BYTES:
         msg = f"it has {len(body):,} bytes, and a feed may have {MAX_BYTES:,}"
         raise BadFeed(msg)
+    root = _root(body)
     if root == "{":
         return _json_feed(body, url)
     if root in _FEEDS:
         return _xml_feed(body, url, encoding)
-    msg = f"its root is <{root}>, which is no feed and no sitemap"
+    msg = f"its root is <{root}>, which is no feed" if root else "it is neither XML nor JSON"
     raise BadFeed(msg)
+
+
+def _without_mark(body: bytes, encoding: str | None) -> tuple[bytes, str | None]:
+    """Return a body without its byte order mark, and its encoding: the mark says more than a header."""
+    plain = sitemaps.utf8(body)
+    return plain, encoding if plain == body else "utf-8"
 
 
 def _root(body: bytes) -> str | None:
@@ -81,7 +92,7 @@ def _root(body: bytes) -> str | None:
 
 
 def _xml_feed(body: bytes, url: str, encoding: str | None) -> Feed:
-    import feedparser  # type: ignore[import-untyped]  # noqa: PLC0415 - 60 ms of each start, for feeds only; no types
+    import feedparser  # noqa: PLC0415 - 60 ms of each start, for feeds only
 
     content_type = f"application/xml; charset={encoding}" if encoding else "application/xml"
     parsed = feedparser.parse(

@@ -16,10 +16,10 @@ from scrapy.http import HtmlResponse
 
 from db.errors import one_line
 from db.urls import canonical_url, domain_of
-from lcl_spiders.base_spiders import sitemaps
+from lcl_spiders.base_spiders import feeds, sitemaps
 from lcl_spiders.base_spiders.answers import charset, header, kind_of
 from lcl_spiders.base_spiders.frontier import Frontier
-from lcl_spiders.discovery import feeds, reading
+from lcl_spiders.discovery import reading
 from lcl_spiders.discovery.findings import Findings, Listed, PageFacts
 from lcl_spiders.discovery.noise import is_noise
 from lcl_spiders.downloadermiddlewares.typed import RobotsForbidden, RobotsUnavailable
@@ -103,10 +103,9 @@ class Probe:
         self.findings.start = page.facts
         self._named_feeds = page.reading.feeds
         inside = self._inside(page.outlinks)
-        cards = self._inside(page.reading.cards)
         self.findings.links = len(inside)
-        self.findings.cards = len(cards) if len(cards) >= reading.FEWEST_CARDS else 0
-        self._links = cards if self.findings.cards else inside
+        self.findings.cards = len(page.reading.cards)
+        self._links = page.reading.cards or inside
 
     async def look_around(self) -> None:
         """Look for a sitemap and a feed, and read sampled pages: linked ones, else listed ones."""
@@ -150,7 +149,7 @@ class Probe:
 
     async def _take_feed(self, response: Response) -> None:
         """Note a candidate that is itself a feed. Raises `NothingThere` for what is neither that nor HTML."""
-        links = await asyncio.to_thread(feeds.entries, response.body, response.url)
+        links = await _listed_by(response)
         if links is None:
             self._give_up(f"it answers {header(response, 'Content-Type') or 'no content type'}, which is no page")
         inside = self._inside(links)
@@ -195,7 +194,7 @@ class Probe:
         for url in (self._named_feeds or [urljoin(base, path) for path in USUAL_FEEDS])[:MAX_FEEDS]:
             try:
                 response = await self._get(url)
-                links = await asyncio.to_thread(feeds.entries, response.body, response.url)
+                links = await _listed_by(response)
             except Exception:  # noqa: BLE001, S112 - a feed that does not answer is none; the next may
                 continue
             if response.status == HTTPStatus.OK and links is not None:
@@ -227,7 +226,7 @@ class Probe:
         """Return what a page says, None when it cannot be read."""
         encoding = charset(response)
         try:
-            seen = await asyncio.to_thread(reading.read, response.body, response.url, encoding)
+            seen = await asyncio.to_thread(reading.read, response.body, response.url, encoding, self._tells_pages())
             page = await self._tools.pool.extract(response.body, response.url, encoding)
         except (ExtractionError, MemoryError):
             return None
@@ -243,13 +242,25 @@ class Probe:
 
     def _inside(self, urls: Iterable[str]) -> list[str]:
         """Return those URLs that are pages of the candidate's domain, without its start page, each once."""
+        return list(filter(self._tells_pages(), dict.fromkeys(urls)))
+
+    def _tells_pages(self) -> Callable[[str], bool]:
         frontier = Frontier(domain_of(self.findings.start_url), SourceConfig())
         own = {self.findings.url, self.findings.start_url}
-        return [url for url in dict.fromkeys(urls) if url not in own and frontier.is_in_scope(url)]
+        return lambda url: url not in own and frontier.is_in_scope(url)
 
     def _give_up(self, why: str) -> NoReturn:
         self.findings.failure = why
         raise NothingThere(why)
+
+
+async def _listed_by(response: Response) -> list[str] | None:
+    """Return the URLs of a feed's entries; None for what is no feed, as a sitemap is none."""
+    try:
+        feed = await asyncio.to_thread(feeds.parse_feed, response.body, response.url, charset(response))
+    except feeds.BadFeed:
+        return None
+    return [entry.url for entry in feed.entries]
 
 
 def led_to(asked: str, answered: str) -> str:

@@ -1,6 +1,6 @@
 """What the markup of a page tells a prober: visible text, scripts, structured data, feeds, cards, signs of parking.
 
-Pure functions over bytes; each is linear in the size of the page, which the downloader bounds.
+Pure functions over bytes, of a size that the downloader bounds.
 """
 
 from __future__ import annotations
@@ -15,7 +15,10 @@ from resiliparse.parse.lang import detect_fast
 
 from db.urls import canonical_url
 from lcl_spiders.discovery.noise import is_noise
+from lcl_spiders.extraction.cards import item_cards
 from lcl_spiders.extraction.document import parse, utf8_body
+from lcl_spiders.extraction.links import base_of
+from lcl_spiders.extraction.paging import next_pages
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -29,14 +32,12 @@ _FAMILIES = frozenset(
     {"Festival", "Hackathon", "EventSeries", "CourseInstance", "BlogPosting", "LiveBlogPosting", "SocialMediaPosting"}
 )
 _INVISIBLE = frozenset({"head", "script", "style", "noscript", "template", "svg", "iframe", "object"})
-_ASIDE = frozenset({"nav", "aside", "form", "select"})
 _MAX_JSON = 500_000  # characters of one JSON-LD script
 _MAX_DEPTH = 20
 _ENOUGH_FOR_LANGUAGE = 150  # characters: below, resiliparse leans towards languages with many users of Wikipedia
 _MOST_FOR_LANGUAGE = 5_000
 
 FEWEST_CARDS = 5
-_CARD_TAGS = frozenset({"a", "article", "dd", "div", "dt", "li", "section", "tr"})  # paragraphs have links as well
 _CARD_TEXT = (20, 3_000)  # characters: less is navigation, more a page
 
 _PARKED_TEXT = 2_000
@@ -59,7 +60,7 @@ _PARKED = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What `read` finds. `cards`: the URLs that repeated cards lead to; `parked`: what gives a parked page away."""
+    """What `read` finds. `cards`: the pages that a listing's cards lead to; `parked`: what gives a parked page away."""
 
     visible: int
     has_scripts: bool
@@ -69,17 +70,20 @@ class Reading:
     parked: str | None
 
 
-def read(body: bytes, url: str, encoding: str | None) -> Reading:
-    """Read a page that was served at `url`. Raises `ExtractionError` as `extraction.document.parse` does."""
+def read(body: bytes, url: str, encoding: str | None, is_page: Callable[[str], bool]) -> Reading:
+    """Read a page that was served at `url`; `is_page` tells the canonical URLs of other pages of its site.
+
+    Raises `ExtractionError` as `extraction.document.parse` does.
+    """
     tree = parse(utf8_body(body, encoding))
-    base = next((urljoin(url, each.get("href", "")) for each in tree.iter("base")), url)
+    base = base_of(tree, url)
     text = visible_text(tree)
     return Reading(
         visible=len(text),
         has_scripts=any(each.get("src") or (each.text or "").strip() for each in _programs(tree)),
         types=frozenset(name for name in (*_json_ld_types(tree), *_microdata_types(tree)) if is_telling(name)),
         feeds=_feeds(tree, base),
-        cards=_cards(tree, base, len(text)),
+        cards=_cards(tree, _canonical(url, url) or url, is_page, len(text)),
         parked=_parked(tree, text),
     )
 
@@ -95,28 +99,19 @@ def visible_text(tree: HtmlElement) -> str:
 
 
 def _texts(tree: HtmlElement) -> Iterator[str]:
-    for event, element in _walk(tree, lambda element: element.tag in _INVISIBLE):
-        if event == "start":
-            yield element.text or ""
-        elif element is not tree:
-            yield element.tail or ""
-
-
-def _walk(tree: HtmlElement, is_left_out: Callable[[HtmlElement], bool]) -> Iterator[tuple[str, HtmlElement]]:
-    """Yield the start and the end of each element, without recursion: how deep a page is, is its author's choice.
-
-    Of elements that are left out, and of those in them, only the end of the outermost is yielded.
-    """
+    """Yield what is visible, without recursion: how deep a page is, is its author's choice."""
     hidden: HtmlElement | None = None
     walked: Iterable[tuple[str, HtmlElement]] = iterwalk(tree, events=("start", "end"))
     for event, element in walked:
-        if hidden is None and event == "start" and is_left_out(element):
-            hidden = element
-        elif hidden is None:
-            yield event, element
-        elif hidden is element and event == "end":
+        if event == "start" and hidden is None:
+            if element.tag in _INVISIBLE:
+                hidden = element
+            else:
+                yield element.text or ""
+        elif event == "end" and (hidden is None or hidden is element):
             hidden = None
-            yield event, element
+            if element is not tree:
+                yield element.tail or ""
 
 
 def _programs(tree: HtmlElement) -> Iterator[HtmlElement]:
@@ -130,8 +125,7 @@ def _json_ld_types(tree: HtmlElement) -> Iterator[str]:
     scripts = [each for each in tree.iter("script") if "ld+json" in each.get("type", "").lower()]
     if not scripts:
         return
-    # Importing it takes a third of a second, for those pages that have any. It is published without types.
-    from extruct.jsonld import JsonLdExtractor  # type: ignore[import-untyped]  # noqa: PLC0415
+    from extruct.jsonld import JsonLdExtractor  # noqa: PLC0415 - a third of a second, for those pages that have any
 
     for script in scripts:
         if len(script.text or "") > _MAX_JSON:
@@ -174,46 +168,18 @@ def _feeds(tree: HtmlElement, base: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _cards(tree: HtmlElement, base: str, visible: int) -> tuple[str, ...]:
-    """Return where the cards of a listing lead to: like elements side by side, which hold half of the visible text."""
-    size: dict[HtmlElement, int] = {}
-    link: dict[HtmlElement, str] = {}
-    best: tuple[int, list[str]] = (0, [])
-    # From the last element to the first, children before their parents: each is looked at once.
-    for element in reversed([element for event, element in _walk(tree, _is_aside) if event == "start"]):
-        children = [child for child in element if child in size]
-        size[element] = len((element.text or "").strip()) + sum(
-            size[child] + len((child.tail or "").strip()) for child in children
-        )
-        href = element.get("href") if element.tag == "a" else None
-        if link_within := href or next((link[child] for child in children if child in link), None):
-            link[element] = link_within
-        if len(children) >= FEWEST_CARDS:
-            best = max(best, _group(children, size, link), key=lambda group: group[0])
-    weight, hrefs = best
-    urls = dict.fromkeys(url for href in hrefs if (url := _canonical(base, href)))
-    return tuple(urls) if len(urls) >= FEWEST_CARDS and weight * 2 >= visible else ()
+def _cards(tree: HtmlElement, url: str, is_page: Callable[[str], bool], visible: int) -> tuple[str, ...]:
+    """Return the pages that cards lead to, as a listing spider would find them; () for a page that is no listing.
 
-
-def _is_aside(element: HtmlElement) -> bool:
-    if element.tag in {"header", "footer"}:  # of the page; cards have their own
-        parent = element.getparent()
-        above = parent.getparent() if parent is not None else None
-        return any(each is not None and each.tag == "body" for each in (parent, above))
-    return element.tag in _ASIDE or element.tag in _INVISIBLE
-
-
-def _group(
-    children: list[HtmlElement], size: dict[HtmlElement, int], link: dict[HtmlElement, str]
-) -> tuple[int, list[str]]:
-    groups: dict[tuple[str, str], list[HtmlElement]] = {}
-    low, high = _CARD_TEXT
-    for child in children:
-        if child.tag in _CARD_TAGS and child in link and low <= size[child] <= high:
-            name = (child.get("class", "").split() or [""])[0]
-            groups.setdefault((child.tag, name), []).append(child)
-    largest = max(groups.values(), key=len, default=[])
-    return sum(size[child] for child in largest), [link[child] for child in largest]
+    Cards make a listing of a page when they are many and hold half of its visible text: that spider asks for nothing
+    else, and what a listing loses as a website is less than what a website loses as a listing.
+    """
+    onward = set(next_pages(tree, url))
+    cards = item_cards(tree, url, lambda target: target not in onward and is_page(target))
+    shortest, longest = _CARD_TEXT
+    sizes = [len(visible_text(card)) for card in cards.values() if card.tag != "p"]  # paragraphs have links as well
+    telling = [size for size in sizes if shortest <= size <= longest]
+    return tuple(cards) if len(telling) >= FEWEST_CARDS and sum(telling) * 2 >= visible else ()
 
 
 def _parked(tree: HtmlElement, text: str) -> str | None:

@@ -22,7 +22,7 @@ from scrapy import signals
 from scrapy.exceptions import CloseSpider
 from scrapy.http import Response
 
-from db import indexes, jobs, models, page_rows, page_writes, pages, sources
+from db import jobs, models, page_rows, page_writes, pages, sources
 from db import signals as source_signals
 from db.errors import AmbiguousSource, DatabaseProblem, FenceLost, SourceNotFound, one_line
 from db.locks import DomainLock
@@ -143,7 +143,7 @@ class RunExtension:
 
     async def _take_domain(self) -> None:
         run = self.run
-        self._lock = DomainLock(run.config.lock_database_url or run.runtime.url, run.source.domain)
+        self._lock = DomainLock(run.runtime.direct_url, run.source.domain)
         if not await self._lock.acquire():
             message = (
                 f"another run holds the domain {run.source.domain}; nothing was done. Try again when it has ended."
@@ -305,10 +305,7 @@ class RunExtension:
             logger.warning("%s: too many failures in a row, waiting until %s", run.source.slug, until)
 
     async def _build_indexes(self) -> None:
-        async with self.run.runtime.pool.connection() as connection:
-            built = await indexes.ensure(connection, self.run.model, min_chunks=self.run.config.index_min_chunks)
-        if built:
-            logger.info("built %s", ", ".join(built))
+        await self.run.runtime.build_indexes(self.run.model)
 
     async def _attempt(self, what: str, action: Coroutine[Any, Any, None], timeout: float = CLOSE_TIMEOUT) -> bool:
         try:

@@ -14,6 +14,7 @@ LEAST = 3
 
 _TRIED = 20  # groups of links whose text is looked at
 _ENOUGH, _FOR_A_LINK = 200, 20  # characters of a card's text that count, and what its link counts beside them
+_LEVELS = 100  # from a link up to the top of its card
 _HEADINGS = frozenset({"h1", "h2", "h3", "h4", "h5", "h6"})
 _LANDMARKS = frozenset({"nav", "aside", "template", "dialog"})
 _OF_THE_SITE = frozenset({"header", "footer"})  # outside of these, which have headers of their own:
@@ -47,27 +48,43 @@ def item_links(
 ) -> list[str]:
     """Return the canonical URLs of a listing's items in document order, [] when nothing on the page repeats.
 
+    Items are what `item_cards` finds. `folders` (see `folder_of`): those of items found on other pages of the listing;
+    a page without a group, as its last one may be, has those of its links that lead into one of them.
+    """
+    groups = _groups(tree, url, is_item)
+    if cards := _largest(tree, groups):
+        return list(cards)
+    return list(dict.fromkeys(link.url for group in groups for link in group if folder_of(link.url) in folders))
+
+
+def item_cards(tree: HtmlElement, url: str, is_item: Callable[[str], bool]) -> dict[str, HtmlElement]:
+    """Return the cards of a listing by the canonical URLs of their items, in document order, {} when nothing repeats.
+
     Items are the links of the largest group of cards, by the text in them: links that stand in the same place of the
     same structure (tags and classes), at least three, with URLs of their own for which `is_item` holds. What stands in
     navigation, header, footer or sidebar is no item. A card that has an odd class still belongs to its neighbours.
-
-    `folders` (see `folder_of`): those of items found on other pages of the listing; a page without a group, as its last
-    one may be, has those of its links that lead into one of them.
     """
+    return _largest(tree, _groups(tree, url, is_item))
+
+
+def _groups(tree: HtmlElement, url: str, is_item: Callable[[str], bool]) -> list[list[_Link]]:
     base = base_of(tree, url)
     groups: defaultdict[int, list[_Link]] = defaultdict(list)
     for element, place in islice(_placed(tree), MAX_LINKS):
         target = target_of(element, base)
         if target is not None and target != url and is_item(target):
             groups[place].append(_Link(element, target))
-    wanted = [part for group in groups.values() for part in _parted(group) if _count(part) >= LEAST]
+    return list(groups.values())
+
+
+def _largest(tree: HtmlElement, groups: list[list[_Link]]) -> dict[str, HtmlElement]:
+    wanted = [part for group in groups for part in _parted(group) if _count(part) >= LEAST]
     if not wanted:
-        found = (link.url for group in groups.values() for link in group if folder_of(link.url) in folders)
-        return list(dict.fromkeys(found))
+        return {}
     largest = sorted(wanted, key=_count, reverse=True)[:_TRIED]
     cards = max((_cards(group) for group in largest), key=_weight)
-    eligible = {link.element: link.url for group in groups.values() for link in group}
-    return _in_order(tree, {**{link: eligible[link] for link in cards}, **_neighbours(cards, eligible)})
+    eligible = {link.element: link.url for group in groups for link in group}
+    return _in_order(tree, {**cards, **_neighbours(cards, eligible)}, eligible)
 
 
 def _placed(tree: HtmlElement) -> Iterator[tuple[HtmlElement, int]]:
@@ -101,8 +118,10 @@ def _step(element: HtmlElement) -> str:
     """Return how an element looks to one that looks for its like: the tag, and the class that does not vary."""
     names = (name.translate(_DIGITS) for name in classes(element))
     name = next((name for name in names if name.strip("-_") not in _VARIANTS and name.strip("-_")), "")
-    if element.tag in {"td", "th"} and len(row := element.getparent()) not in _ROW_OF_WEEK:
-        return f"{element.tag}.{name}[{row.index(element)}]"
+    if element.tag in {"td", "th"}:
+        row = element.getparent()
+        if sum(1 for _ in islice(row, max(_ROW_OF_WEEK) + 1)) not in _ROW_OF_WEEK:  # len() counts all of a long one
+            return f"{element.tag}.{name}[{row.index(element)}]"
     return f"{element.tag}.{name}"
 
 
@@ -126,10 +145,10 @@ def _count(group: Iterable[_Link]) -> int:
 def _cards(group: Iterable[_Link]) -> dict[HtmlElement, HtmlElement]:
     """Return the first link to each page with its card: what holds this one and no other of them."""
     links = {link.url: link.element for link in reversed(list(group))}
-    held = Counter(above for element in links.values() for above in element.iterancestors())
+    held = Counter(above for element in links.values() for above in _above(element))
     cards = {}
     for element in reversed(links.values()):
-        own = takewhile(lambda above: held[above] == 1, element.iterancestors())
+        own = takewhile(lambda above: held[above] == 1, _above(element))
         cards[element] = next(reversed([element, *own]))
     return cards
 
@@ -137,14 +156,24 @@ def _cards(group: Iterable[_Link]) -> dict[HtmlElement, HtmlElement]:
 def _weight(cards: dict[HtmlElement, HtmlElement]) -> tuple[int, int, int]:
     """Return how much of a listing a group of cards is: text in them, then links in headings, then text of links."""
     text = sum(_FOR_A_LINK + min(_ENOUGH, len(text_of(card))) for card in cards.values())
-    in_headings = sum(any(above.tag in _HEADINGS for above in (link, *link.iterancestors())) for link in cards)
+    in_headings = sum(map(_is_in_heading, cards))
     return text, in_headings, sum(min(_ENOUGH, len(text_of(link))) for link in cards)
 
 
-def _neighbours(cards: dict[HtmlElement, HtmlElement], eligible: dict[HtmlElement, str]) -> dict[HtmlElement, str]:
-    """Return the main links of cards that stand among these and have an odd class."""
+def _above(link: HtmlElement) -> Iterator[HtmlElement]:
+    return islice(link.iterancestors(), _LEVELS)
+
+
+def _is_in_heading(link: HtmlElement) -> bool:
+    return any(above.tag in _HEADINGS for above in _above(link))
+
+
+def _neighbours(
+    cards: dict[HtmlElement, HtmlElement], eligible: dict[HtmlElement, str]
+) -> dict[HtmlElement, HtmlElement]:
+    """Return the main links, with their cards, of cards that stand among these and have an odd class."""
     beside = Counter(card.getparent() for card in cards.values())
-    held = {above for link in cards for above in (link, *link.iterancestors())}
+    held = {above for link in cards for above in (link, *_above(link))}
     looks = {(card.tag, name) for card in cards.values() for name in classes(card) or [""]}
     found = {}
     for parent, count in beside.items():
@@ -153,10 +182,16 @@ def _neighbours(cards: dict[HtmlElement, HtmlElement], eligible: dict[HtmlElemen
                 continue
             links = [link for link in card.iter("a") if link in eligible]
             if links:
-                main = max(links, key=lambda link: any(above.tag in _HEADINGS for above in link.iterancestors()))
-                found[main] = eligible[main]
+                main = max(links, key=_is_in_heading)
+                found[main] = card
     return found
 
 
-def _in_order(tree: HtmlElement, links: dict[HtmlElement, str]) -> list[str]:
-    return list(dict.fromkeys(links[element] for element in tree.iter("a") if element in links))
+def _in_order(
+    tree: HtmlElement, cards: dict[HtmlElement, HtmlElement], urls: dict[HtmlElement, str]
+) -> dict[str, HtmlElement]:
+    found: dict[str, HtmlElement] = {}
+    for link in tree.iter("a"):
+        if link in cards:
+            found.setdefault(urls[link], cards[link])
+    return found

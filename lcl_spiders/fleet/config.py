@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 MB = 2**20
 HEARTBEATS_MISSED = 6
 QUEUE_CONNECTIONS = 3  # two of the queue's own pool, one that listens
+INDEX_CONNECTIONS = 1  # to build the search indexes
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,8 @@ class FleetConfig:
 
     @property
     def connections_per_worker(self) -> int:
-        """How many database connections a worker takes at most: its pool, a lock for each source, and the queue's."""
-        return POOL_SIZE + self.sources_at_a_time + QUEUE_CONNECTIONS
+        """How many database connections a worker takes at most: its pool, a lock for each source, and those above."""
+        return POOL_SIZE + self.sources_at_a_time + QUEUE_CONNECTIONS + INDEX_CONNECTIONS
 
     def workers_for(self, jobs: int) -> int:
         """Return how many workers share so many jobs: `min(max, ceil(jobs / jobs per worker))`, at least one (B7)."""

@@ -25,7 +25,7 @@ import psycopg
 from procrastinate.exceptions import ConnectorException
 from scrapy.utils.misc import load_object
 
-from db import indexes, models, queue
+from db import models, queue
 from db.connection import conninfo
 from db.errors import DatabaseProblem, DatabaseUnavailable, one_line
 from lcl_spiders.extraction.config import ExtractionConfig
@@ -146,10 +146,8 @@ class Worker:
             self._told.set()
 
     def _app(self, leased: runtime.Runtime, crawls: Crawls) -> procrastinate.App:
-        # Notifications need a session of their own, which a transaction pooler does not give.
-        url = self._config.lock_database_url or leased.url
         app = procrastinate.App(
-            connector=procrastinate.PsycopgConnector(conninfo=conninfo(url), min_size=1, max_size=2)
+            connector=procrastinate.PsycopgConnector(conninfo=conninfo(leased.direct_url), min_size=1, max_size=2)
         )
 
         @app.task(name=queue.CRAWL, queue=queue.QUEUE)
@@ -197,12 +195,9 @@ class Worker:
 
     async def _build_indexes(self, leased: runtime.Runtime) -> None:
         """Build the search indexes when no crawl is at work: each page that is written meanwhile would cost more."""
-        async with leased.pool.connection() as connection:
-            model = await models.active(connection)
-            if model is not None:
-                built = await indexes.ensure(connection, model, min_chunks=self._config.index_min_chunks)
-                if built:
-                    logger.info("built %s", ", ".join(built))
+        model = await leased.use_connection(models.active)
+        if model is not None:
+            await leased.build_indexes(model)
 
 
 def _preload(settings: Settings) -> None:

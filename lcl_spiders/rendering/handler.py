@@ -10,10 +10,7 @@ from typing import TYPE_CHECKING, Any
 from playwright.async_api import Error as PlaywrightError
 from scrapy import Request
 from scrapy.http import HtmlResponse, Response
-from scrapy_playwright.handler import (  # type: ignore[import-untyped]
-    BrowserContextWrapper,
-    ScrapyPlaywrightDownloadHandler,
-)
+from scrapy_playwright.handler import BrowserContextWrapper, ScrapyPlaywrightDownloadHandler
 
 from db.errors import one_line
 from lcl_spiders.downloadermiddlewares.typed import TypedRobotsTxtMiddleware

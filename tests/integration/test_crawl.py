@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from db import pages, sources
-from db.connection import connect
 from lcl_spiders.local_site import LocalSite, Page
 from tests.support.crawl import crawl, last_job, paths, snapshot, succeeded
 from tests.support.postgres import rows, value
@@ -237,26 +236,6 @@ async def test_a_time_out_on_a_url_with_410_in_it_deletes_nothing(site, database
     assert await rows(connection, "SELECT kind FROM failed_pages") == [("timeout",)]
 
 
-async def test_a_body_cut_short_is_not_taken_for_the_page(site, database_url, connection):
-    succeeded(site, database_url)
-    before = await snapshot(connection)
-    site["/market"] = Page(small_town()["/market"], truncate_at=900)
-    succeeded(site, database_url, settings={"RETRY_TIMES": "0"})
-    assert await snapshot(connection) == before
-    assert await rows(connection, "SELECT kind FROM failed_pages") == [("body_cut_short",)]
-
-
-async def test_a_page_that_cannot_be_read_is_recorded_and_its_old_version_stays(site, database_url, connection):
-    succeeded(site, database_url)
-    before = await snapshot(connection)
-    site["/market"] = Page(b"\x89PNG\r\n\x1a\n" + bytes(2000))
-    succeeded(site, database_url)
-    assert await snapshot(connection) == before
-    ((kind, message),) = await rows(connection, "SELECT kind, message FROM failed_pages")
-    assert kind
-    assert message
-
-
 async def test_more_than_half_of_the_pages_gone_deletes_nothing_unless_allowed(database_url, connection):
     names = [f"/p{n}" for n in range(14)]
     with LocalSite({name: html(name, prose(name, 2)) for name in names}) as site:
@@ -327,22 +306,6 @@ async def test_the_embedded_database_starts_and_migrates_by_itself(site, lcl_hom
     assert again.code == 0, again.stderr
 
 
-async def test_pages_in_odd_encodings_keep_their_text(site, database_url, connection):
-    words = "Žluťoučký kůň úpěl ďábelské ódy"
-    page = html("Odd", [words, *prose("odd")]).replace('<meta charset="utf-8">', "")
-    site["/market"] = Page(page.encode("iso-8859-2"), content_type="text/html; charset=iso-8859-2")
-    succeeded(site, database_url)
-    assert await value(connection, "SELECT count(*) FROM scraped_pages WHERE content LIKE %s", f"%{words}%") == 1
-
-
-async def test_text_with_a_nul_byte_is_stored_without_it(site, database_url, connection):
-    site["/market"] = html("Nul", ["before\0after", *prose("nul")])
-    succeeded(site, database_url)
-    assert "/market" in await paths(connection, site)
-    async with connect(database_url) as other:
-        assert await pages.broken_pages(other) == []
-
-
 async def test_the_links_of_a_page_that_asks_not_to_be_indexed_are_followed(site, database_url, connection):
     site["/market"] = Page(html("Market", prose("market"), ["/stall"]), headers={"X-Robots-Tag": "noindex"})
     site["/stall"] = html("Stall", prose("stall"))
@@ -355,16 +318,6 @@ async def test_a_start_url_that_leads_to_another_site_says_which_to_register(sit
         done = crawl(moved, database_url)
     assert done.code == 1
     assert f"register that one, {site.url('/')}" in done.stderr
-
-
-async def test_a_page_whose_url_scrapy_would_spell_otherwise_is_indexed(site, database_url, connection):
-    site["/market"] = html("Market", prose("market"), ["/a[1]", "/b|c", "/d%20e", "/f?x=[2]"])
-    for path, topic in (("/a%5B1%5D", "apple"), ("/a[1]", "apple"), ("/b|c", "bread"), ("/b%7Cc", "bread")):
-        site[path] = html(topic, prose(topic))
-    site["/d%20e"] = html("D", prose("door"))
-    site["/f?x=[2]"] = site["/f?x=%5B2%5D"] = html("F", prose("fire"))
-    succeeded(site, database_url)
-    assert await value(connection, "SELECT count(*) FROM scraped_pages") == 8
 
 
 async def test_a_page_that_was_met_too_deep_first_is_asked_for_from_where_it_is_not(site, database_url, connection):
@@ -405,14 +358,6 @@ async def test_a_known_page_that_redirects_for_a_while_stays(site, database_url,
     assert await rows(connection, "SELECT kind FROM failed_pages") == [("redirected",)]
 
 
-async def test_a_known_page_that_is_no_web_page_any_more_is_recorded(site, database_url, connection):
-    succeeded(site, database_url)
-    site["/market"] = Page(b"%PDF-1.7 ...", content_type="application/pdf")
-    succeeded(site, database_url)
-    assert "/market" in await paths(connection, site)
-    assert await rows(connection, "SELECT kind FROM failed_pages") == [("other_type",)]
-
-
 async def test_a_limited_run_takes_the_pages_that_waited_longest(database_url, connection):
     names = [f"/p{n}" for n in range(8)]
     with LocalSite({name: html(name, prose(name, 2)) for name in names}) as site:
@@ -431,17 +376,6 @@ async def test_forbidden_pages_use_up_no_place_of_the_limit(site, database_url, 
     assert await paths(connection, site) == {"/", "/harbour"}
 
 
-async def test_a_redirect_loop_and_a_bomb_are_named_for_what_they_are(site, database_url, connection):
-    site["/market"] = Page("", status=302, headers={"Location": "/market2"})
-    site["/market2"] = Page("", status=302, headers={"Location": "/market"})
-    site["/library"] = Page(gzip.compress(bytes(20_000_000)), headers={"Content-Encoding": "gzip"})
-    succeeded(site, database_url)
-    assert await rows(connection, "SELECT url, kind FROM failed_pages ORDER BY kind") == [
-        (site.url("/market"), "redirect_loop"),
-        (site.url("/library"), "too_large"),
-    ]
-
-
 async def test_reembedding_asks_no_site_and_leaves_the_time_a_page_was_seen_alone(site, database_url, connection):
     options = {"env": {"LCL_RECRAWL_AFTER": "86400"}}
     succeeded(site, database_url, **options)
@@ -451,26 +385,6 @@ async def test_reembedding_asks_no_site_and_leaves_the_time_a_page_was_seen_alon
     assert await rows(connection, "SELECT url, last_seen_at FROM scraped_pages ORDER BY url") == seen
     assert {request.path for request in site.requests} == {"/robots.txt"}
     assert (await last_job(connection))["stats"]["pages/reembedded"] == 4
-
-
-async def test_a_known_page_that_lost_its_text_keeps_its_old_version(site, database_url, connection):
-    succeeded(site, database_url)
-    before = await snapshot(connection)
-    site["/market"] = "<html><head><title>Market</title></head><body><div id=app></div></body></html>"
-    succeeded(site, database_url)
-    assert await snapshot(connection) == before
-    assert await rows(connection, "SELECT kind FROM failed_pages") == [("no_text",)]
-
-
-async def test_a_compressed_body_cut_short_is_not_taken_for_the_page(site, database_url, connection):
-    succeeded(site, database_url)
-    before = await snapshot(connection)
-    whole = gzip.compress(html("Market", prose("stall", 40)).encode())
-    site["/market"] = Page(whole[:300], headers={"Content-Encoding": "gzip"})
-    site["/harbour"] = Page(gzip.compress(small_town()["/harbour"].encode()), headers={"Content-Encoding": "gzip"})
-    succeeded(site, database_url)
-    assert await rows(connection, "SELECT kind FROM failed_pages") == [("body_cut_short",)]
-    assert (await snapshot(connection))[0] == before[0]
 
 
 async def test_a_run_that_left_pages_out_says_so(site, database_url, connection):

@@ -227,31 +227,6 @@ async def test_the_schedule_queues_each_source_once_however_many_workers_there_a
         assert len(await ended(connection)) == 3
 
 
-async def test_ten_crawls_of_one_domain_at_once_leave_what_one_leaves(
-    connection: Connection, database_url: str
-) -> None:
-    slow = {path: Page(page, delay=1.5) for path, page in small_town().items()}
-    with LocalSite(slow) as site:
-        (slug,) = await register(connection, [site])
-        env = {"LCL_BUSY_RETRY_DELAY": "3600"}
-        crawls = [start_scrapy("crawl", slug, database_url=database_url) for _ in range(3)]
-        crawls += [start_scrapy("crawl", slug, "-a", "_job=x", database_url=database_url) for _ in range(3)]
-        queued = [run_scrapy("refresh", slug, "--no-wait", "--json", database_url=database_url) for _ in range(4)]
-        worker = start_scrapy("worker", database_url=database_url, env=env)
-        codes = sorted(crawl.wait(timeout=120) for crawl in crawls)
-        await wait_for(connection, "SELECT FROM scrape_jobs WHERE trigger = 'queue' AND status <> 'queued'")
-        worker.send_signal(signal.SIGTERM)
-        worker.communicate(timeout=60)
-        for crawl in crawls:
-            crawl.communicate()
-
-        assert set(codes) <= {0, 75}
-        assert [json.loads(each.stdout)["queued"] for each in queued] == [1, 0, 0, 0]
-        assert await rows(connection, "SELECT count(*), count(DISTINCT url) FROM scraped_pages") == [(4, 4)]
-        assert await rows(connection, "SELECT count(*), count(DISTINCT chunk_hash) FROM page_embeddings") == [(16, 16)]
-        assert run_scrapy("doctor", database_url=database_url).code == 0
-
-
 async def test_a_run_at_work_is_cancelled_from_the_command_line_and_made_again_on_demand(
     connection: Connection, database_url: str
 ) -> None:

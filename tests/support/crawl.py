@@ -78,3 +78,9 @@ async def contents(connection: Connection) -> list[tuple[Any, ...]]:
         ORDER BY p.url
         """,
     )
+
+
+async def tombstones(connection: Connection, site: LocalSite) -> list[tuple[str, str]]:
+    """Return the paths of the pages that have left the index, each with the reason."""
+    found = await rows(connection, "SELECT url, reason FROM page_tombstones ORDER BY url")
+    return [(url.removeprefix(f"http://{site.domain}"), reason) for url, reason in found]

@@ -88,6 +88,50 @@ async def test_a_sitemap_shows_pages_where_nothing_links_to_them() -> None:
     assert [each.url for each in probe.findings.samples] == [f"{URL}a"]
 
 
+FEED = "<rss version='2.0'><channel><item><title>No link</title></item><item><link>/a</link></item></channel></rss>"
+SITEMAP = f"<urlset><url><loc>{URL}a</loc></url></urlset>"
+
+
+@pytest.mark.parametrize(
+    ("body", "listed"),
+    [
+        (FEED.encode(), Listed(f"{URL}rss.xml", count=1, total=1)),
+        (FEED.encode("utf-16"), Listed(f"{URL}rss.xml", count=1, total=1)),
+        (b"<rss version='2.0'><channel></channel></rss>", Listed(f"{URL}rss.xml", count=0, total=0)),
+        (SITEMAP.encode(), False),
+        (f"{URL}a\n".encode(), False),
+    ],
+    ids=["feed", "utf-16", "empty", "sitemap", "list"],
+)
+async def test_the_first_of_the_usual_places_that_has_a_feed_counts_and_a_sitemap_is_none(
+    body: bytes, listed: Listed | bool
+) -> None:
+    pages = {
+        URL: page("", "town"),
+        f"{URL}feed": page("feed", "nothing here"),
+        f"{URL}rss.xml": Response(f"{URL}rss.xml", body=body),
+    }
+    probe = Network(pages).probe()
+    await probe.first_page()
+    await probe.look_around()
+    assert probe.findings.feed == listed
+
+
+def xml(body: str) -> Network:
+    return Network({URL: Response(URL, body=body.encode(), headers={"Content-Type": "text/xml"})})
+
+
+async def test_a_candidate_may_be_a_feed_itself() -> None:
+    probe = xml(FEED).probe()
+    await probe.first_page()
+    assert (probe.findings.is_feed, probe.findings.feed) == (True, Listed(URL, count=1, total=1))
+
+
+async def test_a_candidate_that_is_a_sitemap_is_no_page() -> None:
+    with pytest.raises(NothingThere, match="no page"):
+        await xml(SITEMAP).probe().first_page()
+
+
 @pytest.mark.parametrize(
     ("leads_to", "reason"), [("https://www.facebook.com/x", "noise"), ("https://sedo.com/x", "parked")]
 )

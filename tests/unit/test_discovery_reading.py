@@ -1,10 +1,10 @@
-"""What a prober reads in a page or a feed."""
+"""What a prober reads in a page."""
 
 import json
 
 import pytest
 
-from lcl_spiders.discovery import feeds, reading
+from lcl_spiders.discovery import reading
 from lcl_spiders.discovery.probe import led_to, spread
 from tests.support.site import html, prose
 
@@ -12,7 +12,7 @@ URL = "https://example.org/agenda"
 
 
 def read(page: str) -> reading.Reading:
-    return reading.read(page.encode(), URL, "utf-8")
+    return reading.read(page.encode(), URL, "utf-8", lambda url: url.startswith("https://example.org/"))
 
 
 def test_visible_text_is_what_a_browser_without_scripts_shows() -> None:
@@ -85,10 +85,16 @@ def test_cards_may_have_headers_of_their_own() -> None:
     assert len(read(f"<body><header><a href=/>Home</a></header><main>{cards}</main></body>").cards) == 6
 
 
+def test_the_next_page_of_a_listing_is_no_card() -> None:
+    pager = '<li class="card"><h3><a href="/agenda?page=2">Next</a></h3><p>More of what there is to see.</p></li>'
+    assert len(read(f"<body><ul>{''.join(map(card, range(8)))}{pager}</ul></body>").cards) == 8
+
+
 @pytest.mark.parametrize(
     "page",
     [
         f"<body><ul>{''.join(map(card, range(4)))}</ul></body>",  # too few
+        f"<body><ul>{''.join(map(card, range(8)))}</ul></body>".replace("/e/", "https://other.example/e/"),
         f"<body><ul>{card(1) * 9}</ul></body>",  # all lead to one page
         html("An article", prose("boats"), links=[f"/page-with-a-long-name-{number}" for number in range(9)]),
         f"<body><nav><ul>{''.join(map(card, range(9)))}</ul></nav></body>",
@@ -116,31 +122,6 @@ def test_a_parked_domain_is_recognised(page: str) -> None:
 
 def test_an_article_about_parked_domains_is_not_parked() -> None:
     assert read(html("On domains", [*prose("domains"), "Many a page says: this domain is for sale."])).parked is None
-
-
-@pytest.mark.parametrize(
-    ("body", "entries"),
-    [
-        (b"<rss version='2.0'><channel><item><link>/a</link></item></channel></rss>", ["https://example.org/a"]),
-        (
-            b"<?xml version='1.0'?><feed xmlns='http://www.w3.org/2005/Atom'><entry><link href='https://x.example/b'/>"
-            b"</entry></feed>",
-            ["https://x.example/b"],
-        ),
-        (
-            b'{"version": "https://jsonfeed.org/version/1.1", "items": [{"url": "/c"}, {"id": 1}]}',
-            ["https://example.org/c", ""],
-        ),
-        (b"<rss version='2.0'><channel></channel></rss>", []),
-        (b'{"version": 3, "items": []}', None),
-        (b"[1]", None),
-        (b"{", None),
-        (b"<!doctype html><title>Not found</title>", None),
-        (b"<?xml version='1.0'?><urlset><url><loc>https://x.example/</loc></url></urlset>", None),
-    ],
-)
-def test_feeds_are_told_from_what_is_none(body: bytes, entries: list[str] | None) -> None:
-    assert feeds.entries(body, URL) == entries
 
 
 @pytest.mark.parametrize(

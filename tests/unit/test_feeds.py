@@ -124,6 +124,19 @@ def test_what_is_no_feed_says_why(body, why):
         feeds.parse(body, URL)
 
 
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        (b"<?xml version='1.0'?><urlset><url><loc>https://example.org/a</loc></url></urlset>", "<urlset>"),
+        (b"https://example.org/a\n", "neither"),
+    ],
+    ids=["sitemap", "list"],
+)
+def test_a_sitemap_is_none_where_only_a_feed_will_do(body, why):
+    with pytest.raises(BadFeed, match=why):
+        feeds.parse_feed(body, URL)
+
+
 def test_an_entity_bomb_expands_to_nothing():
     entities = "".join(f"<!ENTITY e{n} '{f'&e{n - 1};' * 10 if n else 'x' * 10}'>" for n in range(10))
     inner = "<item><link>https://example.org/a</link><title>&e9;</title></item>"
