@@ -153,7 +153,8 @@ async def close_lost(connection: Connection, *, domain: str | None = None, keep:
     await connection.execute(
         """
         UPDATE scrape_jobs
-        SET status = 'failed', completed_at = now(), finish_reason = 'lost',
+        SET status = 'failed', completed_at = now(),
+            finish_reason = CASE WHEN cancel_requested THEN 'cancelled' ELSE 'lost' END,
             error = 'the process that ran this job died; what it committed stays, the next run does the rest'
         WHERE id = ANY (%s)
           AND status = 'running'

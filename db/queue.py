@@ -31,6 +31,9 @@ QUEUE = "crawls"
 CRAWL = "crawl"
 """The name of the queue, and of its task; its only argument is `job_id`, the id of a row of `scrape_jobs`."""
 
+SCHEDULE = "schedule"
+"""The name of the queue in which the schedule's own jobs stand."""
+
 MAX_RETRIES = 3
 BATCH = 1_000
 
@@ -46,6 +49,7 @@ class Request:
     args: dict[str, Any]
     priority: int
     attempt: int
+    enabled: bool
 
 
 @dataclass(frozen=True)
@@ -94,6 +98,14 @@ class Running:
     stats: dict[str, Any]
 
 
+async def now(connection: Connection) -> dt.datetime:
+    """Return the database's time: jobs are dated by it, since clocks differ."""
+    row = await (await connection.execute("SELECT now()")).fetchone()
+    assert row is not None  # noqa: S101 - SELECT without FROM always answers
+    time: dt.datetime = row[0]
+    return time
+
+
 async def due(connection: Connection) -> list[UUID]:
     """Return the sources that a refresh takes, the most urgent first: available, due, neither queued nor running."""
     cursor = await connection.execute(_SQL["due"])
@@ -122,10 +134,10 @@ async def enqueue(
     `priority`: instead of the sources' own; higher comes first. All or nothing, in one transaction.
     """
     manager = JobManager(PsycopgConnector())
-    at = dt.datetime.now(dt.UTC) + delay if delay else None
     queued: list[UUID] = []
     async with connection.transaction():
         await connection.execute(_SQL["one_at_a_time"])
+        at = await now(connection) + delay if delay else None
         for first in range(0, len(source_ids), BATCH):
             cursor = await connection.execute(
                 _SQL["queueable"], {"source_ids": list(source_ids[first : first + BATCH]), "priority": priority}
@@ -171,11 +183,11 @@ async def enqueue_due(connection: Connection, *, trigger: str, args: dict[str, A
 
 
 async def again(connection: Connection, request: Request, *, delay: dt.timedelta | None = None) -> bool:
-    """Queue a run once more, and return False when it was tried `MAX_RETRIES` times again already.
+    """Queue a run once more, and return False when it was cancelled, or tried `MAX_RETRIES` times again already.
 
     A source that waits in the queue by itself meanwhile needs no second place.
     """
-    if request.attempt > MAX_RETRIES:
+    if request.attempt > MAX_RETRIES or await jobs.is_cancelled(connection, request.id):
         return False
     await enqueue(
         connection,
@@ -199,8 +211,8 @@ async def request(connection: Connection, job_id: UUID) -> Request | None:
 async def recover(connection: Connection, silence: dt.timedelta) -> list[Request]:
     """Close the jobs of dead processes as lost, queue those from the queue again (A18), and return these.
 
-    `silence`: how long a worker may be unheard before it counts as dead. A source whose runs were lost to the last
-    retry is blamed for one failure: it may be what kills the workers.
+    `silence`: how long a worker may be unheard before it counts as dead. A source whose every attempt was lost is
+    blamed for one failure: it may be what kills the workers.
     """
     async with connection.transaction():
         await connection.execute(_SQL["one_at_a_time"])
@@ -209,9 +221,16 @@ async def recover(connection: Connection, silence: dt.timedelta) -> list[Request
         lost = [await request(connection, job_id) for (job_id,) in await cursor.fetchall()]
         found = [each for each in lost if each is not None]
         for each in found:
-            if not await again(connection, each):
+            if not await again(connection, each) and await _is_deadly(connection, each.source_id):
                 await sources.record_run(connection, each.source_id, success=False)
+        await connection.execute(_SQL["revive_schedule"], {"schedule": SCHEDULE, "silence": silence})
     return found
+
+
+async def _is_deadly(connection: Connection, source_id: UUID) -> bool:
+    cursor = await connection.execute(_SQL["only_lost"], {"source_id": source_id, "runs": MAX_RETRIES + 1})
+    row = await cursor.fetchone()
+    return bool(row and row[0])
 
 
 async def cancel(connection: Connection, job_ids: Collection[UUID]) -> tuple[list[UUID], list[UUID]]:
@@ -270,13 +289,6 @@ async def count_waiting(connection: Connection, *, now: bool = False) -> int:
     cursor = await connection.execute(_SQL["waiting_now" if now else "waiting"], {"queue": QUEUE})
     row = await cursor.fetchone()
     return int(row[0]) if row else 0
-
-
-async def is_drained(connection: Connection) -> bool:
-    """Return whether no job waits or is at work."""
-    cursor = await connection.execute(_SQL["is_drained"], {"queue": QUEUE})
-    row = await cursor.fetchone()
-    return row is None or bool(row[0])
 
 
 async def free_connections(connection: Connection) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import logging
+import weakref
 from functools import partial
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
@@ -85,7 +86,7 @@ class Run:
         self.check_bounds = bounds(config.recrawl_after, LONGEST_INTERVAL, config.max_staleness)
         self.usual_yield: float | None = None
         self.has_left_out: Callable[[], bool] = lambda: False
-        self._crawler = crawler
+        self._reference = weakref.ref(crawler)
         self._closing: asyncio.Task[None] | None = None
         self._lookups: Batcher[str, KnownPage | None] = Batcher(
             self._look_up, max_items=200, max_weight=200, linger=LOOKUP_LINGER, concurrency=2
@@ -164,6 +165,15 @@ class Run:
         """
         not_found = {"pages/new", "pages/skipped_recent", *(() if by_sitemap else ("pages/skipped_lastmod",))}
         return sum(self.counter(kind) for kind in PRESENT if kind not in not_found) - self.counter("duplicates/new")
+
+    @property
+    def _crawler(self) -> Crawler:
+        # Weak, because runs are found by crawler: each would keep the other for the life of a worker.
+        crawler = self._reference()
+        if crawler is None:
+            msg = "the crawler of this run is gone"
+            raise ReferenceError(msg)
+        return crawler
 
     @property
     def _stats(self) -> StatsCollector:

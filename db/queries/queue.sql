@@ -42,7 +42,7 @@ FROM unnest(%(ids)s::uuid[], %(queue_ids)s::bigint[]) AS w (id, queue_id)
 WHERE j.id = w.id
 
 -- request --
-SELECT j.id, j.source_id, j.trigger, j.args, j.priority, j.attempt, s.slug
+SELECT j.id, j.source_id, j.trigger, j.args, j.priority, j.attempt, s.slug, s.enabled
 FROM scrape_jobs AS j
 JOIN scraper_sources AS s ON s.id = j.source_id
 WHERE j.id = %(job_id)s
@@ -57,48 +57,79 @@ WHERE queue_name = %(queue)s
   AND status = 'todo'
   AND (scheduled_at IS NULL OR scheduled_at <= now())
 
--- is_drained --
-SELECT NOT EXISTS (
-    SELECT FROM procrastinate_jobs
-    WHERE queue_name = %(queue)s
-      AND status IN ('todo', 'doing')
-)
-
 -- take_orphans --
--- Jobs that a worker had taken and that has not been heard of since, and rows that wait for a job which is not there.
+-- Jobs of workers that have not been heard of, jobs whose run ended without the queue's learning of it, and rows that
+-- wait for a job which is not there. A run whose lock is still held stays: its job is what it is made again by.
 WITH dead AS (
     DELETE FROM procrastinate_jobs AS q
     WHERE q.queue_name = %(queue)s
       AND q.status = 'doing'
+      AND (
+          NOT EXISTS (
+              SELECT FROM procrastinate_workers AS w
+              WHERE w.id = q.worker_id
+                AND w.last_heartbeat > now() - %(silence)s::interval
+          )
+          OR EXISTS (
+              SELECT FROM scrape_jobs AS j
+              WHERE j.queue_id = q.id
+                AND j.completed_at < now() - interval '1 minute'
+          )
+      )
       AND NOT EXISTS (
-          SELECT FROM procrastinate_workers AS w
-          WHERE w.id = q.worker_id
-            AND w.last_heartbeat > now() - %(silence)s::interval
+          SELECT FROM scrape_jobs AS j
+          WHERE j.queue_id = q.id
+            AND j.status = 'running'
       )
     RETURNING q.id
 ), orphans AS (
-    SELECT j.id, j.status
+    SELECT j.id
     FROM scrape_jobs AS j
     WHERE j.queue_id IN (SELECT id FROM dead)
     UNION
-    SELECT j.id, j.status
+    SELECT j.id
     FROM scrape_jobs AS j
     WHERE j.status = 'queued'
       AND NOT EXISTS (SELECT FROM procrastinate_jobs AS q WHERE q.id = j.queue_id)
 ), closed AS (
     UPDATE scrape_jobs AS j
-    SET status = 'failed', completed_at = now(), finish_reason = 'lost',
+    SET status = CASE WHEN j.cancel_requested THEN 'skipped' ELSE 'failed' END,
+        finish_reason = CASE WHEN j.cancel_requested THEN 'cancelled' ELSE 'lost' END,
+        completed_at = now(),
         error = 'the worker that took this job died before it began; nothing was done'
     FROM orphans AS o
     WHERE j.id = o.id
       AND j.status = 'queued'
     RETURNING j.id
 )
-SELECT o.id
+SELECT j.id
 FROM orphans AS o
 JOIN scrape_jobs AS j ON j.id = o.id
-WHERE o.id IN (SELECT id FROM closed)
-   OR (j.status = 'failed' AND j.finish_reason = 'lost')
+WHERE NOT j.cancel_requested
+  AND (j.id IN (SELECT id FROM closed) OR j.finish_reason = 'lost')
+
+-- revive_schedule --
+-- The schedule's own jobs bear repetition: what is due is queued once.
+UPDATE procrastinate_jobs AS q
+SET status = 'todo'
+WHERE q.queue_name = %(schedule)s
+  AND q.status = 'doing'
+  AND NOT EXISTS (
+      SELECT FROM procrastinate_workers AS w
+      WHERE w.id = q.worker_id
+        AND w.last_heartbeat > now() - %(silence)s::interval
+  )
+
+-- only_lost --
+-- Whether the newest runs of a source were all lost with their process.
+SELECT count(*) = %(runs)s AND bool_and(finish_reason = 'lost')
+FROM (
+    SELECT finish_reason
+    FROM scrape_jobs
+    WHERE source_id = %(source_id)s
+    ORDER BY queued_at DESC
+    LIMIT %(runs)s
+) AS newest
 
 -- cancel_queued --
 WITH taken AS (
@@ -160,7 +191,7 @@ SELECT DISTINCT ON (j.source_id)
 FROM scrape_jobs AS j
 JOIN scraper_sources AS s ON s.id = j.source_id
 WHERE j.source_id = ANY (%(source_ids)s)
-  AND j.queued_at >= %(since)s
+  AND (j.queued_at >= %(since)s OR j.completed_at >= %(since)s OR j.status IN ('queued', 'running'))
 ORDER BY j.source_id, j.queued_at DESC
 
 -- open_among --
@@ -181,4 +212,5 @@ ORDER BY j.started_at
 -- free_connections --
 SELECT
     current_setting('max_connections')::integer - current_setting('superuser_reserved_connections')::integer
+    - coalesce(nullif(current_setting('reserved_connections', TRUE), ''), '0')::integer
     - (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend')

@@ -73,7 +73,8 @@ class Command(ScrapyCommand):
             raise UsageError(msg, print_help=False)
         # All commands are imported at each start of any; the queue's library takes a fifth of a second.
         from lcl_spiders.fleet.config import FleetConfig  # noqa: PLC0415 - see above
-        from lcl_spiders.fleet.worker import CHATTY, QUIET, End, Worker, replace_process  # noqa: PLC0415 - see above
+        from lcl_spiders.fleet.process import replace_process  # noqa: PLC0415 - see above
+        from lcl_spiders.fleet.worker import CHATTY, QUIET, End, Worker  # noqa: PLC0415 - see above
 
         assert self.settings is not None  # noqa: S101 - set by Scrapy
         AddonManager.load_pre_crawler_settings(self.settings)
@@ -99,7 +100,8 @@ class Command(ScrapyCommand):
             self.exitcode = int(end.result() is End.FAILED)
 
     async def _work(self, worker: Worker) -> End:
-        from lcl_spiders.fleet.worker import End, handle_signals  # noqa: PLC0415 - see run
+        from lcl_spiders.fleet.process import handle_signals  # noqa: PLC0415 - see run
+        from lcl_spiders.fleet.worker import End  # noqa: PLC0415 - see run
 
         handle_signals(worker)
         try:

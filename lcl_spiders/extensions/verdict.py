@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 EXIT_BUSY = 75  # EX_TEMPFAIL of sysexits.h
 
 FAULTS_OF_THE_SOURCE = frozenset({"site_unreachable", "robots_unavailable", "yield_collapse"})
+NOT_WANTED = frozenset({"domain_locked", "cancelled", "disabled"})
+"""Reasons for which a run is passed over before it begins, which is no failure."""
 FINISHED = "finished"
 LIMITED = "max_pages"
 YIELD_SHARE = 0.5
@@ -38,7 +40,9 @@ class Verdict:
     @classmethod
     def refusal(cls, reason: str, message: str) -> Verdict:
         """A run that ended before its first request."""
-        return cls("skipped" if reason in {"domain_locked", "cancelled"} else "failed", reason, message, None)
+        return cls(
+            "skipped" if reason in {"domain_locked", "cancelled", "disabled"} else "failed", reason, message, None
+        )
 
     @classmethod
     def failure(cls, reason: str, message: str) -> Verdict:

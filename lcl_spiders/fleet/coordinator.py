@@ -7,7 +7,6 @@ import contextlib
 import logging
 import signal
 import sys
-import time
 from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -27,9 +26,9 @@ logger = logging.getLogger(__name__)
 
 LOOK_EVERY = 0.5  # seconds
 RECOVER_EVERY = 10  # looks
-QUICK = 10.0  # seconds in which a worker that can work at all does not end with an error
-MAX_QUICK_DEATHS = 3
+MAX_DEATHS = 3  # of each worker, on average, without a single source that ended
 KEPT_LINES = 5
+LONGEST_LINE = 2**20
 PATIENCE = 60.0  # seconds that workers have to end their crawls when a refresh is interrupted
 
 
@@ -54,7 +53,6 @@ class WorkersFailed(Exception):
 @dataclass
 class _Process:
     process: asyncio.subprocess.Process
-    began: float
     last_lines: deque[str] = field(default_factory=lambda: deque(maxlen=KEPT_LINES))
     reader: asyncio.Task[None] | None = None
 
@@ -81,7 +79,8 @@ class Coordinator:
         self._options = worker_options
         self._say = say
         self._workers: list[_Process] = []
-        self._quick_deaths = 0
+        self._deaths = 0
+        self._left = len(source_ids)
         self._is_stopping = False
 
     async def watch(self, show: Callable[[Progress], None]) -> None:
@@ -97,7 +96,10 @@ class Coordinator:
         try:
             while not self._is_stopping:
                 waiting, running = await self._runtime.use_connection(self._look)
-                show(Progress(len(self._source_ids), waiting, running))
+                progress = Progress(len(self._source_ids), waiting, running)
+                if (left := progress.asked - progress.done) < self._left:
+                    self._left, self._deaths = left, 0
+                show(progress)
                 if not waiting and not running:
                     await self._let_go()
                     return
@@ -139,17 +141,14 @@ class Coordinator:
             self._workers.remove(worker)
             if worker.reader is not None:
                 await worker.reader
-            code = worker.process.returncode or 0
-            if code == 0:
-                continue
-            logger.warning("worker %d died (exit %s)", worker.process.pid, code)
-            is_quick = time.monotonic() - worker.began < QUICK and code > 0
-            self._quick_deaths = self._quick_deaths + 1 if is_quick else 0
-            if self._quick_deaths >= MAX_QUICK_DEATHS:
-                raise WorkersFailed(
-                    f"{MAX_QUICK_DEATHS} workers in a row ended as soon as they were started; the jobs stay queued. "
-                    f"The last one said: {' / '.join(worker.last_lines) or 'nothing'}"
-                )
+            if worker.process.returncode:
+                logger.warning("worker %d died (exit %s)", worker.process.pid, worker.process.returncode)
+                self._deaths += 1
+                if self._deaths > MAX_DEATHS * wanted:
+                    raise WorkersFailed(
+                        f"workers ended {self._deaths} times, and no source did; the jobs stay queued. "
+                        f"The last one said: {' / '.join(worker.last_lines) or 'nothing'}"
+                    )
         if len(self._workers) >= wanted:
             return
         ready = await self._runtime.use_connection(lambda each: queue.count_waiting(each, now=True))
@@ -167,22 +166,36 @@ class Coordinator:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
+            limit=LONGEST_LINE,
             start_new_session=True,  # Ctrl-C is for the coordinator, which then ends them in order
         )
-        worker = _Process(process, time.monotonic())
+        worker = _Process(process)
         worker.reader = asyncio.create_task(self._read(worker))
         return worker
 
     async def _read(self, worker: _Process) -> None:
         assert worker.process.stderr is not None  # noqa: S101 - a pipe was asked for
-        while line := await worker.process.stderr.readline():
+        while True:
+            try:
+                line = await worker.process.stderr.readline()
+            except ValueError:  # longer than the limit; what follows it is read on
+                line = b"(a line too long to show)"
+            if not line:
+                break
             text = line.decode(errors="replace").rstrip()
             worker.last_lines.append(text)
             self._say(text)
         await worker.process.wait()
 
+    def _signal(self, number: signal.Signals) -> None:
+        for worker in self._workers:
+            if worker.process.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    worker.process.send_signal(number)
+
     async def _let_go(self) -> None:
-        """Wait for the workers, which end when the queue is empty, and build the search indexes before they do."""
+        """Let the workers finish what they have in hand, and build the search indexes; whatever else waits, waits."""
+        self._signal(signal.SIGUSR1)
         readers = [worker.reader for worker in self._workers if worker.reader is not None]
         while readers and not self._is_stopping:
             _, readers_left = await asyncio.wait(readers, timeout=LOOK_EVERY)
@@ -190,10 +203,7 @@ class Coordinator:
 
     async def _end_workers(self) -> None:
         """End the workers that are still there, in order where they listen."""
-        for worker in self._workers:
-            if worker.process.returncode is None:
-                with contextlib.suppress(ProcessLookupError):
-                    worker.process.send_signal(signal.SIGTERM)
+        self._signal(signal.SIGTERM)
         if readers := [worker.reader for worker in self._workers if worker.reader is not None]:
             await asyncio.wait(readers, timeout=PATIENCE)
         for worker in self._workers:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from scrapy import signals
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MOMENT = 0.02
+SHUTDOWN = Verdict.failure("shutdown", "the worker was told to stop before the crawl began; nothing was done")
 INTERRUPTED = frozenset({"lock_lost", "shutdown"})
 """Reasons of runs that something else than the source, the database or the provider ended: they are made again."""
 
@@ -38,13 +40,14 @@ class Crawls:
 
     def __init__(self, settings: Settings, config: FleetConfig, runtime: Runtime) -> None:
         self.done = 0
+        self.in_hand = 0
         self._settings = settings
         self._config = config
         self._runtime = runtime
         self._loader = SourceSpiderLoader.from_settings(settings)
         self._crawlers: set[Crawler] = set()
         self.gate = Gate(lambda: self.running)
-        self._is_stopping = False
+        self._stopping = asyncio.Event()
 
     @property
     def running(self) -> int:
@@ -57,36 +60,47 @@ class Crawls:
         if request is None:
             logger.info("job %s: its source was removed; nothing was done", job_id)
             return
-        verdict = await self._crawl(request)
+        self.in_hand += 1
+        try:
+            await self._finish(request, await self._crawl(request))
+        finally:
+            self.in_hand -= 1
+            self.done += 1
+
+    async def _finish(self, request: Request, verdict: Verdict) -> None:
         # A crawl that could not even begin has recorded nothing of it.
         await self._runtime.use_connection(
             lambda connection: jobs.finish(
-                connection, job_id, status=verdict.status, reason=verdict.reason, error=verdict.message, stats={}
+                connection, request.id, status=verdict.status, reason=verdict.reason, error=verdict.message, stats={}
             )
         )
-        self.done += 1
         await self._again(request, verdict)
 
     async def stop(self) -> None:
         """End all crawls early; what they committed stays, and their sources go back to the queue."""
-        self._is_stopping = True
+        self._stopping.set()
         await asyncio.gather(*(self._stop(crawler) for crawler in self._crawlers))
 
     async def _stop(self, crawler: Crawler) -> None:
         """End a crawl as soon as it has begun: while it makes itself ready, Scrapy would pass over the request."""
         while crawler in self._crawlers:
-            if crawler.engine.running:
-                await crawler.stop_async()
-                return
+            with suppress(RuntimeError):  # it has no engine yet
+                if crawler.engine.running:
+                    await crawler.stop_async()
+                    return
             await asyncio.sleep(MOMENT)  # there is no signal for it
 
     async def _crawl(self, request: Request) -> Verdict:
         async with self.gate.admission():
-            if self._is_stopping:
-                return Verdict.failure("shutdown", "the worker was told to stop before the crawl began")
+            if self._stopping.is_set():
+                return SHUTDOWN
+            if not request.enabled:
+                return Verdict.refusal("disabled", f"{request.slug} was disabled while it waited; nothing was done")
             crawler = await self._make(request)
             if isinstance(crawler, Verdict):
                 return crawler
+            if self._stopping.is_set():
+                return SHUTDOWN
             self._crawlers.add(crawler)
             crawl = asyncio.create_task(self._run(crawler, request))
             await _begun(crawler, crawl)

@@ -66,7 +66,7 @@ class Refresh:
     async def _queue(
         self, connection: Connection, names: Sequence[str], args: dict[str, Any], priority: int | None
     ) -> None:
-        self._since = await _now(connection)
+        self._since = await queue.now(connection)
         await queue.recover(connection, self._fleet.silence)
         if names:
             named = [(await sources.get(connection, name)).id for name in names]
@@ -132,10 +132,10 @@ class Refresh:
         if interrupted.is_set():
             self._command.complain("interrupted; what was queued stays queued, and the next refresh or worker goes on")
             return INTERRUPTED
-        statuses = {outcome.status for outcome in outcomes}
-        if self._obstacles or "failed" in statuses:
+        bad = [outcome for outcome in outcomes if outcome.status != "succeeded"]
+        if self._obstacles or any(outcome.finish_reason != "domain_locked" for outcome in bad):
             return 1
-        return EXIT_BUSY if "skipped" in statuses else 0
+        return EXIT_BUSY if bad else 0
 
     def _tell(self, outcomes: Sequence[Outcome], seconds: float) -> None:
         by_status = Counter(outcome.status for outcome in outcomes)
@@ -196,14 +196,6 @@ class _Screen(AbstractContextManager["_Screen"]):
         elif now - self._told >= TOLD_EVERY:
             self._told = now
             self._console.print(as_line(progress, now - self._began), width=PIPED_WIDTH, soft_wrap=True)
-
-
-async def _now(connection: Connection) -> dt.datetime:
-    """Return the database's time: jobs are dated by it, and clocks differ."""
-    row = await (await connection.execute("SELECT now()")).fetchone()
-    assert row is not None  # noqa: S101 - SELECT without FROM always answers
-    now: dt.datetime = row[0]
-    return now
 
 
 def _stop_on_signals(coordinator: Coordinator) -> asyncio.Event:
