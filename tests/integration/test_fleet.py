@@ -219,6 +219,9 @@ async def test_the_schedule_queues_each_source_once_however_many_workers_there_a
         workers = [start_scrapy("worker", database_url=database_url, env=every_second) for _ in range(2)]
         await wait_for(connection, "SELECT FROM scrape_jobs WHERE status = 'succeeded' HAVING count(*) = 3")
         await wait_for(connection, "SELECT FROM procrastinate_workers HAVING count(*) = 2")
+        ((tick,),) = await rows(connection, "SELECT max(defer_timestamp) FROM procrastinate_periodic_defers")
+        later = f"SELECT FROM procrastinate_periodic_defers WHERE defer_timestamp >= {tick + 3}"
+        await wait_for(connection, later)
         for worker in workers:
             worker.send_signal(signal.SIGTERM)
         told = "".join(worker.communicate(timeout=60)[1] for worker in workers)
