@@ -92,17 +92,19 @@ class Bench:
         killer = threading.Thread(target=kill)
         killer.start()
         began, rounds = time.perf_counter(), 0
-        while rounds < 2 or len(killed) < kills:
+        while len(killed) < kills:
             rounds += 1
+            if rounds > 1:
+                self._query("UPDATE scraper_sources SET last_success_at = NULL RETURNING 1")
             measured = self._refresh(may_fail=True)
             left = self._query("SELECT count(*) FROM scraper_sources_due")
             print(f"round {rounds}: exit {measured.code}, {len(killed)} workers killed, {left} sources left")
-            if not left and len(killed) >= kills:
-                break
-            if not left:
-                self._query("UPDATE scraper_sources SET last_success_at = NULL RETURNING 1")
         over.set()
         killer.join()
+        if left:
+            self._refresh(may_fail=True)
+            left = self._query("SELECT count(*) FROM scraper_sources_due")
+            print(f"the next round: {left} sources left")
         return self._row(f"{len(killed)} workers killed, {rounds} rounds", time.perf_counter() - began, None)
 
     def doctor(self) -> str:
@@ -221,7 +223,9 @@ def print_table(rows: list[Row], sources: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.fleet", description=__doc__)
     parser.add_argument("--sources", type=int, default=120, help="sites (default: %(default)s)")
-    parser.add_argument("--kills", type=int, default=2, help="workers to kill in the last run (default: %(default)s)")
+    parser.add_argument(
+        "--kills", type=int, nargs="+", default=[2, 20], help="workers to kill, a run for each number (default: 2 20)"
+    )
     parser.add_argument("--seed", type=int, default=1, help="of the sites and of the kills (default: %(default)s)")
     parser.add_argument(
         "--only", choices=("fleet", "processes", "killed"), action="append", help="not all (may be repeated)"
@@ -241,8 +245,9 @@ def main() -> None:
         if "processes" in wanted:
             rows += [bench.processes(1), bench.processes(5)]
         if "killed" in wanted:
-            rows.append(bench.killed(arguments.kills, arguments.seed))
-            print(f"after it, scrapy doctor: {bench.doctor()}")
+            for kills in arguments.kills:
+                rows.append(bench.killed(kills, arguments.seed))
+                print(f"after it, scrapy doctor: {bench.doctor()}")
     print_table(rows, arguments.sources)
 
 

@@ -26,7 +26,7 @@ from lcl_spiders.discovery import search
 from lcl_spiders.discovery.candidates import BadCandidates, Candidate
 from lcl_spiders.discovery.config import WEIGHTS, DiscoveryConfig
 from lcl_spiders.discovery.door import Decision, Result, already_known
-from lcl_spiders.discovery.noise import is_noise
+from lcl_spiders.discovery.noise import is_noise, is_private
 from lcl_spiders.extraction.config import ExtractionConfig
 from pipelines.runtime import prepare_database
 
@@ -293,6 +293,9 @@ async def _planned(
             settled.append(already_known(candidate, sources))
         elif not candidate.is_named and is_noise(domain, config.noise_domains):
             settled.append(Result(candidate.url, candidate.origin, Decision.NOISE))
+        elif not candidate.is_named and not config.allows_private and is_private(domain):
+            reason = "found, not named, and no part of the public internet: name it, or set LCL_ALLOW_PRIVATE_NETWORKS"
+            settled.append(Result(candidate.url, candidate.origin, Decision.NOISE, reason=reason))
         elif domain in probed:
             reason = f"of the same domain as {probed[domain][0].url}"
             settled.append(Result(candidate.url, candidate.origin, Decision.KNOWN, reason=reason))

@@ -44,6 +44,7 @@ class DiscoveryConfig:
     candidate_timeout: float = 90.0
     concurrency: int = 16
     delay: float = 1.0
+    allows_private: bool = False
 
     @classmethod
     def from_settings(cls, settings: BaseSettings) -> DiscoveryConfig:
@@ -58,6 +59,7 @@ class DiscoveryConfig:
             candidate_timeout=_number(settings, "LCL_DISCOVERY_CANDIDATE_TIMEOUT", cls.candidate_timeout, 0.1, 3600),
             concurrency=int(_number(settings, "LCL_DISCOVERY_CONCURRENCY", cls.concurrency, 1, 200, whole=True)),
             delay=_number(settings, "LCL_DISCOVERY_DELAY", cls.delay, 0, 60),
+            allows_private=str(settings.get("LCL_ALLOW_PRIVATE_NETWORKS") or "").strip().lower() not in {"", "false"},
         )
 
 

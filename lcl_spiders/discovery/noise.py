@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import ipaddress
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from collections.abc import Collection
+
+_PRIVATE = (".localhost", ".local", ".internal", ".home.arpa", ".test", ".invalid", ".lan")
 
 NOISE_DOMAINS = frozenset(
     {
@@ -60,6 +64,19 @@ NOISE_DOMAINS = frozenset(
         *("gmpg.org", "ogp.me", "validator.w3.org", "jigsaw.w3.org", "wikipedia.org", "wikimedia.org"),
     }
 )
+
+
+def is_private(domain: str) -> bool:
+    """Return whether a domain (its port aside) names itself as no part of the public internet.
+
+    An address that is not global (IANA's special-purpose registries), a host without a dot, and the reserved names of
+    RFC 6761 and RFC 8375. What a public name resolves to is not looked at.
+    """
+    host = urlsplit(f"//{domain}").hostname or ""
+    try:
+        return not ipaddress.ip_address(host).is_global
+    except ValueError:
+        return "." not in host.rstrip(".") or host.rstrip(".").endswith(_PRIVATE)
 
 
 def is_noise(domain: str, noise_domains: Collection[str]) -> bool:

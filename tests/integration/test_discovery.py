@@ -1,6 +1,6 @@
 """What discovery asks of the database."""
 
-from db import discovery, sources
+from db import discovery, source_edits, sources
 from db.connection import Connection
 from db.models import Model
 from db.sql import load
@@ -127,3 +127,31 @@ async def test_two_candidates_that_lead_to_one_domain_become_one_source(connecti
             decisions.append(result.decision)
         assert decisions == [Decision.REVIEW, Decision.KNOWN]
     assert await rows(connection, "SELECT start_url FROM scraper_sources") == [("https://www.example/a",)]
+
+
+async def test_a_candidate_that_was_rejected_or_reviewed_waits_no_more(connection: Connection) -> None:
+    waiting, rejected, reviewed = [
+        (await discovery.store(connection, f"https://{name}.example/", kind="website", enabled=False, score=0.5,
+                               discovery={"score": 0.5}))[0]
+        for name in ("waiting", "rejected", "reviewed")
+    ]  # fmt: skip
+    await source_edits.reject(connection, rejected.id)
+    await sources.set_enabled(connection, reviewed.id, enabled=False)
+
+    known = await discovery.known(connection, [], [each.domain for each in (waiting, rejected, reviewed)])
+
+    assert {each.slug: each.is_waiting for each in known} == {
+        waiting.slug: True,
+        rejected.slug: False,
+        reviewed.slug: False,
+    }
+
+
+async def test_judging_again_is_no_review(connection: Connection) -> None:
+    source, _ = await discovery.store(
+        connection, "https://a.example/", kind="website", enabled=False, score=0.5, discovery={"score": 0.5}
+    )
+
+    await discovery.judge_again(connection, source.id, enabled=False, score=0.6, discovery={"score": 0.6})
+
+    assert [each.slug for each in await source_edits.waiting_for_review(connection)] == [source.slug]

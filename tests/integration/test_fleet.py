@@ -97,6 +97,24 @@ async def test_named_sources_are_refreshed_whether_due_or_not_and_failures_are_t
         ) == [(good, "succeeded", "queue", 2), (bad, "failed", "queue", 2)]
 
 
+async def test_a_refresh_waits_for_what_was_queued_before_it_and_tells_how_it_ended(
+    connection: Connection, database_url: str
+) -> None:
+    with local_sites(2) as sites:
+        good, bad = await register(connection, sites)
+        await queue.enqueue_due(connection, trigger="queue", args={})
+        sites[1].stop()
+
+        done = run_scrapy("refresh", "--json", database_url=database_url)
+
+        assert done.code == 1, done.stderr
+        told = json.loads(done.stdout)
+        assert (told["queued"], told["succeeded"], told["unfinished"]) == (0, 1, 0)
+        assert [each["source"] for each in told["failed"]] == [bad]
+        assert "0 sources queued, 2 were already" in done.stderr
+        assert (await sources.get(connection, good)).last_success_at is not None
+
+
 async def test_sources_of_one_domain_run_one_after_the_other_and_all_succeed(
     connection: Connection, database_url: str
 ) -> None:

@@ -147,6 +147,73 @@ async def test_the_job_of_a_living_worker_is_left_alone(connection: Connection, 
     await lock.release()
 
 
+async def test_a_run_whose_lock_is_held_keeps_its_place_though_its_worker_is_silent(
+    connection: Connection, database_url: str
+) -> None:
+    source_id = await add(connection, "a")
+    (job_id,) = await enqueue(connection, source_id)
+    await take(connection, heard="1 h")
+    lock = DomainLock(database_url, "a.org")
+    await lock.acquire()
+    await begin(connection, job_id, source_id)
+
+    assert await queue.recover(connection, SILENCE) == []  # a machine that is cut off: its session outlives it a while
+    await lock.release()
+
+    assert [lost.id for lost in await queue.recover(connection, SILENCE)] == [job_id]
+    assert await take(connection) not in {None, job_id}
+
+
+async def test_a_cancelled_run_whose_worker_dies_is_not_made_again(connection: Connection) -> None:
+    source_id = await add(connection, "a")
+    (job_id,) = await enqueue(connection, source_id)
+    await take(connection, heard="1 h")
+    await begin(connection, job_id, source_id)
+    await queue.cancel(connection, [job_id])
+
+    assert await queue.recover(connection, SILENCE) == []
+    assert await status(connection, job_id) == ("failed", "cancelled", 1)
+    assert await take(connection) is None
+
+
+async def test_a_job_whose_end_the_queue_did_not_learn_of_frees_its_domain(connection: Connection) -> None:
+    source_id = await add(connection, "a")
+    (job_id,) = await enqueue(connection, source_id)
+    await take(connection)
+    await begin(connection, job_id, source_id)
+    await jobs.finish(connection, job_id, status="succeeded", reason="finished", error=None, stats={})
+    await connection.execute("UPDATE scrape_jobs SET completed_at = now() - interval '2 minutes'")
+
+    assert await queue.recover(connection, SILENCE) == []
+    assert await rows(connection, "SELECT count(*) FROM procrastinate_jobs") == [(0,)]
+
+
+async def test_a_schedule_whose_worker_died_is_carried_out_by_another(connection: Connection) -> None:
+    await connection.execute("""
+        INSERT INTO procrastinate_jobs (queue_name, task_name, status) VALUES ('schedule', 'refresh', 'doing')
+    """)
+
+    await queue.recover(connection, SILENCE)
+
+    assert await rows(connection, "SELECT status::text FROM procrastinate_jobs") == [("todo",)]
+
+
+async def test_a_source_that_was_busy_before_its_worker_died_is_not_blamed(connection: Connection) -> None:
+    source_id = await add(connection, "a")
+    for attempt in range(1, queue.MAX_RETRIES + 1):
+        await connection.execute(
+            "INSERT INTO scrape_jobs (source_id, trigger, status, finish_reason, attempt, completed_at) "
+            "VALUES (%s, 'queue', 'skipped', 'domain_locked', %s, now())",
+            (source_id, attempt),
+        )
+    await enqueue(connection, source_id, attempt=queue.MAX_RETRIES + 1)
+    await take(connection, heard="1 h")
+
+    await queue.recover(connection, SILENCE)
+
+    assert (await sources.get(connection, "a")).consecutive_failures == 0
+
+
 async def test_a_record_whose_place_in_the_queue_is_gone_is_queued_again(connection: Connection) -> None:
     (job_id,) = await enqueue(connection, await add(connection, "a"))
     await connection.execute("TRUNCATE procrastinate_jobs CASCADE")

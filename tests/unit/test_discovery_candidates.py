@@ -4,6 +4,7 @@ import pytest
 
 from lcl_spiders.discovery import candidates
 from lcl_spiders.discovery.candidates import BadCandidates
+from lcl_spiders.discovery.noise import is_private
 
 
 def urls(found: list[candidates.Candidate]) -> list[str]:
@@ -83,3 +84,23 @@ def test_pages_that_were_found_stand_for_their_sites() -> None:
         ["https://example.org/a/b?c=d", "mailto:x@example.org", "http://example.net"], "search"
     )
     assert urls(found) == ["https://example.org/", "http://example.net/"]
+
+
+@pytest.mark.parametrize(
+    ("domain", "expected"),
+    [
+        ("169.254.169.254", True),
+        ("10.0.0.5:8080", True),
+        ("127.0.0.1", True),
+        ("[::1]:80", True),
+        ("localhost:8000", True),
+        ("intranet", True),
+        ("printer.local", True),
+        ("db.internal", True),
+        ("8.8.8.8", False),
+        ("example.org:8080", False),
+        ("localhost.example.org", False),
+    ],
+)
+def test_hosts_that_are_no_part_of_the_public_internet_are_told_by_their_name(domain: str, expected: bool) -> None:
+    assert is_private(domain) is expected
