@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 READY := $(VENV)/.ready
+# Most of a test's time is a process that starts or waits.
+TEST_PROCESSES ?= 3
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test lint format crawl bench bench-refresh bench-fleet bench-sources constraints clean
@@ -32,8 +34,8 @@ $(READY): pyproject.toml constraints.txt setup.py
 demo: setup ## Crawl a local site that changes between two refreshes, and show what each one cost
 	@$(BIN)/scrapy demo
 
-test: setup ## Run all tests; choose some with ARGS='tests/unit -k name'
-	@$(BIN)/python -m pytest $(ARGS)
+test: setup ## Run all tests; choose some with ARGS='tests/unit -k name', one process with TEST_PROCESSES=0
+	@$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist worksteal $(ARGS)
 
 lint: setup ## Check style, types and SQL
 	@$(BIN)/ruff check .
