@@ -270,6 +270,14 @@ async def open_among(connection: Connection, source_ids: Sequence[UUID]) -> tupl
     return (row[0], row[1]) if row else (0, 0)
 
 
+async def is_in_queue(connection: Connection, source_ids: Sequence[UUID]) -> bool:
+    """Return whether the queue has a job of one of these sources, also one whose run has ended this moment."""
+    ids = [str(source_id) for source_id in source_ids]
+    cursor = await connection.execute(_SQL["is_in_queue"], {"queue": QUEUE, "source_ids": ids})
+    row = await cursor.fetchone()
+    return bool(row and row[0])
+
+
 async def outcomes(connection: Connection, source_ids: Sequence[UUID], since: dt.datetime) -> list[Outcome]:
     """Return what became of these sources since a time."""
     async with connection.cursor(row_factory=class_row(Outcome)) as cursor:

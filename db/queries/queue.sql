@@ -202,6 +202,15 @@ FROM scrape_jobs
 WHERE status IN ('queued', 'running')
   AND source_id = ANY (%(source_ids)s)
 
+-- is_in_queue --
+-- A run that ended may be about to be queued again for as long as its job is there.
+SELECT EXISTS (
+    SELECT FROM procrastinate_jobs
+    WHERE queue_name = %(queue)s
+      AND status IN ('todo', 'doing')
+      AND queueing_lock = ANY (%(source_ids)s::text[])
+)
+
 -- running --
 SELECT j.id, j.source_id, s.slug, j.trigger, j.worker, j.started_at, j.heard_at, j.stats
 FROM scrape_jobs AS j

@@ -95,12 +95,12 @@ class Coordinator:
         looks = 0
         try:
             while not self._is_stopping:
-                waiting, running = await self._runtime.use_connection(self._look)
+                waiting, running, is_over = await self._runtime.use_connection(self._look)
                 progress = Progress(len(self._source_ids), waiting, running)
                 if (left := progress.asked - progress.done) < self._left:
                     self._left, self._deaths = left, 0
                 show(progress)
-                if not waiting and not running:
+                if is_over:
                     await self._let_go()
                     return
                 await self._keep_up(wanted)
@@ -115,10 +115,15 @@ class Coordinator:
         """End the workers; what is queued stays queued."""
         self._is_stopping = True
 
-    async def _look(self, connection: Connection) -> tuple[int, list[Running]]:
-        """Return how many of the sources wait, and the runs of those that are at work."""
-        waiting, _ = await queue.open_among(connection, self._source_ids)
-        return waiting, [run for run in await queue.running(connection) if run.source_id in self._asked]
+    async def _look(self, connection: Connection) -> tuple[int, list[Running], bool]:
+        """Return how many of the sources wait, the runs of those that are at work, and whether all of them have ended.
+
+        The queue is asked first: what ends between the questions may be queued again.
+        """
+        is_in_queue = await queue.is_in_queue(connection, self._source_ids)
+        waiting, at_work = await queue.open_among(connection, self._source_ids)
+        running = [run for run in await queue.running(connection) if run.source_id in self._asked]
+        return waiting, running, not (is_in_queue or waiting or at_work)
 
     async def _affordable(self, connection: Connection, wanted: int) -> int:
         """Return how many workers the database has connections for, and say so when they are fewer than wanted."""

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import threading
 import time
-from pathlib import Path
 
 import pytest
 
@@ -31,19 +30,6 @@ async def ended(connection: Connection) -> list[tuple[str, str, int]]:
             connection, "SELECT status, finish_reason, attempt FROM scrape_jobs ORDER BY queued_at, attempt"
         )
     ]
-
-
-def workers_of(database_url: str) -> list[int]:
-    """Return the process ids of workers that a coordinator of this test started."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            command = (folder / "cmdline").read_bytes()
-            if b"worker\0--drain" in command and database_url.encode() in (folder / "environ").read_bytes():
-                found.append(int(folder.name))
-        except OSError:
-            continue
-    return found
 
 
 async def wait_for(connection: Connection, query: str, seconds: float = 40) -> None:
@@ -156,8 +142,8 @@ async def test_the_jobs_of_a_worker_killed_with_kill_9_are_made_again(
         await register(connection, [*sites, last])
         process = start_scrapy("refresh", database_url=database_url, env={**QUICK, "LCL_SOURCES_AT_A_TIME": "4"})
         await wait_for(connection, "SELECT FROM scrape_jobs WHERE status = 'running'")
-        for worker in workers_of(database_url)[:1]:
-            os.kill(worker, signal.SIGKILL)
+        ((worker,),) = await rows(connection, "SELECT worker FROM scrape_jobs WHERE status = 'running' LIMIT 1")
+        os.kill(int(worker.rpartition(":")[2]), signal.SIGKILL)
         stdout, stderr = process.communicate(timeout=120)
 
         assert process.returncode == 0, stderr
