@@ -153,7 +153,7 @@ async def close_lost(connection: Connection, *, domain: str | None = None, keep:
     await connection.execute(
         """
         UPDATE scrape_jobs
-        SET status = 'failed', completed_at = now(),
+        SET status = CASE WHEN cancel_requested THEN 'skipped' ELSE 'failed' END, completed_at = now(),
             finish_reason = CASE WHEN cancel_requested THEN 'cancelled' ELSE 'lost' END,
             error = 'the process that ran this job died; what it committed stays, the next run does the rest'
         WHERE id = ANY (%s)

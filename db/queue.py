@@ -129,9 +129,10 @@ async def enqueue(
     attempt: int = 1,
     delay: dt.timedelta | None = None,
 ) -> list[UUID]:
-    """Queue a run of each source and return the ids of their records; sources that wait already are left out.
+    """Queue a run of each source and return the ids of their records; sources in the queue already are left out.
 
-    `priority`: instead of the sources' own; higher comes first. All or nothing, in one transaction.
+    `priority`: instead of the sources' own; higher comes first. `attempt` above 1: a run that is made again. All or
+    nothing, in one transaction.
     """
     manager = JobManager(PsycopgConnector())
     queued: list[UUID] = []
@@ -140,7 +141,12 @@ async def enqueue(
         at = await now(connection) + delay if delay else None
         for first in range(0, len(source_ids), BATCH):
             cursor = await connection.execute(
-                _SQL["queueable"], {"source_ids": list(source_ids[first : first + BATCH]), "priority": priority}
+                _SQL["queueable"],
+                {
+                    "source_ids": list(source_ids[first : first + BATCH]),
+                    "priority": priority,
+                    "is_again": attempt > 1,
+                },
             )
             found = await cursor.fetchall()
             if not found:
@@ -259,7 +265,7 @@ async def failed_sources(connection: Connection) -> list[UUID]:
 
 async def open_sources(connection: Connection) -> list[UUID]:
     """Return the sources that wait in the queue, or that a worker crawls."""
-    cursor = await connection.execute(_SQL["open_sources"])
+    cursor = await connection.execute(_SQL["open_sources"], {"queue": QUEUE})
     return [row[0] for row in await cursor.fetchall()]
 
 

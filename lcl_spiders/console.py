@@ -154,7 +154,7 @@ def whole_number(low: int, high: int) -> Any:
     """Return a type for argparse: a whole number in a range."""
 
     def parse(given: str) -> int:
-        if not given.isdecimal() or not low <= int(given) <= high:
+        if not given.removeprefix("-").isdecimal() or not low <= int(given) <= high:
             msg = f"{given!r} is no whole number from {low} to {high}"
             raise argparse.ArgumentTypeError(msg)
         return int(given)

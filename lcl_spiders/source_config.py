@@ -119,6 +119,8 @@ class SourceConfig(BaseModel):
             settings |= {"DOWNLOAD_DELAY": self.delay, "AUTOTHROTTLE_START_DELAY": self.delay}
         if self.concurrency is not None:
             settings |= {"CONCURRENT_REQUESTS_PER_DOMAIN": self.concurrency}
+            # Without any delay Scrapy hands out a burst before it counts what is under way.
+            settings.setdefault("DOWNLOAD_DELAY", 0.01)
         if self.render == "always":
             settings |= {ENABLED: True, "LCL_RENDER_WAIT": self.render_wait, "DOWNLOAD_HANDLERS": HANDLERS}
         return settings

@@ -24,7 +24,8 @@ CREATE INDEX scrape_jobs_open_idx ON scrape_jobs (source_id) WHERE status IN ('q
 DROP INDEX scrape_jobs_running_idx;
 
 -- What a refresh takes: available, without a success in its interval, a tenth of which is slack, so that a run that
--- ended at 02:07 is due at 02:00 the next day. A source that is queued or running already is due no second time.
+-- ended at 02:07 is due at 02:00 the next day. A source that is queued or running already is due no second time;
+-- neither is one whose worker died, for as long as its job is in the queue: it is made again from there.
 CREATE VIEW scraper_sources_due AS
 SELECT s.*
 FROM scraper_sources_available AS s
@@ -33,4 +34,9 @@ WHERE (s.last_success_at IS NULL OR s.last_success_at + s.refresh_interval * 0.9
       SELECT FROM scrape_jobs AS j
       WHERE j.source_id = s.id
         AND j.status IN ('queued', 'running')
+  )
+  AND NOT EXISTS (
+      SELECT FROM procrastinate_jobs AS q
+      WHERE q.queueing_lock = s.id::text
+        AND q.status IN ('todo', 'doing')
   );

@@ -16,7 +16,8 @@ FROM scraper_sources AS s
 WHERE s.id = ANY (%(source_ids)s)
 
 -- queueable --
--- Sources without a job that waits, in the order in which they were asked for.
+-- Sources without a job in the queue, in the order in which they were asked for. A run that is made again asks while
+-- its own job is still at work.
 SELECT
     s.id,
     s.domain,
@@ -26,7 +27,7 @@ JOIN scraper_sources AS s ON s.id = w.id
 WHERE NOT EXISTS (
     SELECT FROM procrastinate_jobs AS q
     WHERE q.queueing_lock = s.id::text
-      AND q.status = 'todo'
+      AND (q.status = 'todo' OR (q.status = 'doing' AND NOT %(is_again)s))
 )
 ORDER BY w.place
 
@@ -176,10 +177,15 @@ ORDER BY s.slug
 
 -- open_sources --
 -- Sources that the queue has something to do for already.
-SELECT DISTINCT source_id FROM scrape_jobs WHERE status IN ('queued', 'running') AND queue_id IS NOT NULL
+SELECT s.id
+FROM scraper_sources AS s
+WHERE s.id IN (SELECT source_id FROM scrape_jobs WHERE status IN ('queued', 'running') AND queue_id IS NOT NULL)
+   OR s.id::text IN (
+       SELECT queueing_lock FROM procrastinate_jobs WHERE queue_name = %(queue)s AND status IN ('todo', 'doing')
+   )
 
 -- outcomes --
--- The newest run of each source since a time: what became of what was asked for.
+-- The newest run of each source that the queue has made since a time: what became of what was asked for.
 SELECT DISTINCT ON (j.source_id)
     s.slug,
     j.id,
@@ -191,6 +197,7 @@ SELECT DISTINCT ON (j.source_id)
 FROM scrape_jobs AS j
 JOIN scraper_sources AS s ON s.id = j.source_id
 WHERE j.source_id = ANY (%(source_ids)s)
+  AND j.queue_id IS NOT NULL
   AND (j.queued_at >= %(since)s OR j.completed_at >= %(since)s OR j.status IN ('queued', 'running'))
 ORDER BY j.source_id, j.queued_at DESC
 
@@ -200,6 +207,7 @@ SELECT
     count(*) FILTER (WHERE status = 'running') AS running
 FROM scrape_jobs
 WHERE status IN ('queued', 'running')
+  AND queue_id IS NOT NULL
   AND source_id = ANY (%(source_ids)s)
 
 -- is_in_queue --

@@ -61,7 +61,12 @@ class Command(IndexCommand):
         )
         parser.add_argument("--all", action="store_true", help="cancel: everything that waits or runs")
         parser.add_argument("--failed", action="store_true", help="retry: every source whose newest run failed")
-        parser.add_argument("--priority", type=int, metavar="N", help="retry: instead of the job's own; higher first")
+        parser.add_argument(
+            "--priority",
+            type=whole_number(-1000, 1000),
+            metavar="N",
+            help="retry: instead of the job's own; higher first, -1000 to 1000",
+        )
 
     async def main(self, words: list[str], opts: argparse.Namespace) -> int:
         actions = {"list": self._list, "watch": self._watch, "cancel": self._cancel, "retry": self._retry}
@@ -157,14 +162,16 @@ class Command(IndexCommand):
             raise UsageError(msg, print_help=False)
         queued: list[UUID] = []
         if opts.failed:
-            wanted = await queue.failed_sources(connection)
-            queued += await queue.enqueue(connection, wanted, trigger="queue", args={}, priority=opts.priority)
+            names = [str(source_id) for source_id in await queue.failed_sources(connection)]
         for name in names:
             job = await self._job(connection, name) or await self._newest(connection, name)
             if job.status in {"queued", "running"}:
                 msg = f"the job {job.id} of {job.slug} has not ended: it is {job.status}"
                 raise CommandFailed(msg)
             source = await sources.get(connection, job.slug)
+            if not source.enabled:
+                self.complain(f"{source.slug} is left out: it is disabled. scrapy sources enable {source.slug}")
+                continue
             priority = job.priority if opts.priority is None else opts.priority
             args = {name: value for name, value in job.args.items() if value is not None}
             queued += await queue.enqueue(connection, [source.id], trigger="queue", args=args, priority=priority)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from scrapy.exceptions import UsageError
 from scrapy.utils.conf import arglist_to_dict
 
-from lcl_spiders.console import CommandFailed, IndexCommand
+from lcl_spiders.console import CommandFailed, IndexCommand, whole_number
 from pipelines import runtime
 from pipelines.arguments import RunArguments
 
@@ -51,7 +51,10 @@ class Command(IndexCommand):
         )
         parser.add_argument("--no-wait", action="store_true", help="queue and return; start no workers")
         parser.add_argument(
-            "--priority", type=int, metavar="N", help="instead of the sources' own; higher ones come first"
+            "--priority",
+            type=whole_number(-1000, 1000),
+            metavar="N",
+            help="instead of the sources' own; higher ones come first, -1000 to 1000",
         )
 
     async def main(self, words: list[str], opts: argparse.Namespace) -> int:

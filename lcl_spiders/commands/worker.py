@@ -101,12 +101,12 @@ class Command(ScrapyCommand):
 
     async def _work(self, worker: Worker) -> End:
         from lcl_spiders.fleet.process import handle_signals  # noqa: PLC0415 - see run
-        from lcl_spiders.fleet.worker import End  # noqa: PLC0415 - see run
+        from lcl_spiders.fleet.worker import End, WorkerMisconfigured  # noqa: PLC0415 - see run
 
         handle_signals(worker)
         try:
             return await worker.run()
-        except (DatabaseProblem, ProviderError) as error:
+        except (DatabaseProblem, ProviderError, WorkerMisconfigured) as error:
             sys.stderr.write(f"scrapy worker: {one_line(error)}\n")
             return End.FAILED
 

@@ -134,6 +134,9 @@ def _parsed(
         try:
             # A list of sites is often one of domains: https is what they have in common.
             url = canonical_url(text if "://" in text else f"https://{text}")
+            if "://" not in text and "." not in text and not text.startswith("localhost"):
+                msg = "neither a URL nor a domain"
+                raise ValueError(msg)
         except ValueError as error:
             wrong.append(f"{called}: {error}")
         else:

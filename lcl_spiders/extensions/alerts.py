@@ -48,6 +48,12 @@ def alerts(counters: Mapping[str, int], verdict: Verdict) -> list[Alert]:
             "see `scrapy sources show`"
         )
         raised.append(Alert(name="trust_revoked", message=message))
+    if barren := counters.get("listings/without_items", 0):
+        message = (
+            f"no items were found on {barren} of {counters.get('listings/read', 0)} listing pages that were read; "
+            "see whether the source's item_links and next_page still fit: scrapy sources show"
+        )
+        raised.append(Alert(name="listing_without_items", message=message))
     if stale := counters.get("pages/stale", 0):
         message = (
             f"{stale} pages have not been seen for longer than the longest staleness; their last good version stays. "

@@ -14,7 +14,7 @@ EXIT_BUSY = 75  # EX_TEMPFAIL of sysexits.h
 
 FAULTS_OF_THE_SOURCE = frozenset({"site_unreachable", "robots_unavailable", "yield_collapse"})
 NOT_WANTED = frozenset({"domain_locked", "cancelled", "disabled"})
-"""Reasons for which a run is passed over before it begins, which is no failure."""
+"""Reasons for which a run is passed over or ended by somebody's will, which is no failure."""
 FINISHED = "finished"
 LIMITED = "max_pages"
 YIELD_SHARE = 0.5
@@ -35,7 +35,7 @@ class Verdict:
     @property
     def exit_code(self) -> int:
         """0 when the run succeeded, 75 when the domain was busy, 1 otherwise."""
-        return {"succeeded": 0, "skipped": EXIT_BUSY}.get(self.status, 1)
+        return 0 if self.status == "succeeded" else EXIT_BUSY if self.reason == "domain_locked" else 1
 
     @classmethod
     def refusal(cls, reason: str, message: str) -> Verdict:
@@ -47,7 +47,8 @@ class Verdict:
     @classmethod
     def failure(cls, reason: str, message: str) -> Verdict:
         """A run that was made, and failed."""
-        return cls("failed", reason, message, False if reason in FAULTS_OF_THE_SOURCE else None)
+        status = "skipped" if reason in NOT_WANTED else "failed"
+        return cls(status, reason, message, False if reason in FAULTS_OF_THE_SOURCE else None)
 
 
 def judge(run: Run, closed_because: str) -> Verdict:

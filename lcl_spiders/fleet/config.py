@@ -68,10 +68,12 @@ class FleetConfig:
 
 
 def _cron(given: str) -> str:
-    if not croniter.croniter.is_valid(given):
+    try:
+        croniter.croniter(given).get_next()  # also a date that never comes, as the 31st of February, is refused
+    except (ValueError, KeyError) as error:
         msg = (
-            f"LCL_REFRESH_CRON is {given!r}: give minute, hour, day, month and weekday, as in '0 2 * * *' "
-            "(every day at 02:00 UTC)"
+            f"LCL_REFRESH_CRON is {given!r} ({error}): give minute, hour, day, month and weekday, as in '0 2 * * *' "
+            "(every day at 02:00 UTC); a sixth field is of seconds"
         )
-        raise ValueError(msg)
+        raise ValueError(msg) from None
     return given

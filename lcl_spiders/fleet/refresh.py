@@ -62,6 +62,10 @@ class Refresh:
         await self._runtime.use_connection(lambda connection: self._queue(connection, names, args, priority))
         for obstacle in self._obstacles:
             self._command.complain(obstacle)
+        if (args or priority is not None) and (known := len(self._asked) - self._queued):
+            self._command.complain(
+                f"{known:,} sources were in the queue already, and keep their arguments and priority"
+            )
 
     async def _queue(
         self, connection: Connection, names: Sequence[str], args: dict[str, Any], priority: int | None
@@ -84,7 +88,7 @@ class Refresh:
         """Tell what was queued, and return the exit code."""
         known = len(self._asked) - self._queued
         if self._command.as_json:
-            self._command.print_json({"queued": self._queued, "already_queued": known})
+            self._tell([], 0.0)
         elif not self._asked:
             self._command.say("nothing is due; `scrapy status` shows when each source last succeeded")
         else:
@@ -141,7 +145,9 @@ class Refresh:
         by_status = Counter(outcome.status for outcome in outcomes)
         summed: Counter[str] = Counter()
         for outcome in outcomes:
-            summed.update({name: value for name, value in outcome.stats.items() if isinstance(value, int)})
+            numbers = {name: value for name, value in outcome.stats.items() if isinstance(value, int)}
+            numbers.pop("start/milliseconds", None)  # a sum of these says nothing
+            summed.update(numbers)
         bad = [outcome for outcome in outcomes if outcome.status in {"failed", "skipped"}]
         if self._command.as_json:
             told = [
@@ -151,6 +157,7 @@ class Refresh:
             self._command.print_json(
                 {
                     "queued": self._queued,
+                    "already_queued": len(self._asked) - self._queued,
                     "seconds": round(seconds, 1),
                     "succeeded": by_status["succeeded"],
                     "failed": [each for each in told if each["status"] == "failed"],

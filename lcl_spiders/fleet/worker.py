@@ -55,6 +55,10 @@ class End(Enum):
     FAILED = "failed"
 
 
+class WorkerMisconfigured(Exception):
+    """A worker could not do a single job with these settings. Raised by `Worker.run`."""
+
+
 class Worker:
     """One worker process. `run` works until the end and says why it came."""
 
@@ -78,7 +82,7 @@ class Worker:
         self._finish(End.DRAINED)
 
     async def run(self) -> End:
-        """Work. Raises `DatabaseProblem` or `ProviderError` when it cannot begin."""
+        """Work. Raises `DatabaseProblem`, `ProviderError` or `WorkerMisconfigured` when it cannot begin."""
         async with AsyncExitStack() as stack:
             leased = await runtime.lease(self._config)
             stack.push_async_callback(runtime.give_back, leased)
@@ -91,6 +95,12 @@ class Worker:
             crawls = Crawls(self._settings, self._fleet, leased)
             app = self._app(leased, crawls)
             await stack.enter_async_context(app.open_async())
+            if (memory := resident_memory()) > self._fleet.max_memory:
+                msg = (
+                    f"LCL_WORKER_MEMORY is {self._fleet.max_memory:,} bytes, and a worker takes {memory:,} before its "
+                    "first job: raise it"
+                )
+                raise WorkerMisconfigured(msg)
             gc.freeze()  # the model and the modules live as long as the worker
             gc.set_threshold(*GC_THRESHOLD)
             why = await self._work(app, leased, crawls)
@@ -168,7 +178,7 @@ class Worker:
                     logger.warning("the queue cannot be looked after: %s", one_line(error))
                 if crawls.done >= self._fleet.max_jobs:
                     self._replace(f"{crawls.done} jobs done")
-                elif (memory := resident_memory()) > self._fleet.max_memory:
+                elif crawls.done and (memory := resident_memory()) > self._fleet.max_memory:
                     self._replace(f"{memory // 2**20} MB of memory in use")
                 await asyncio.sleep(LOOK_EVERY)  # the rhythm of the looks
         finally:

@@ -251,7 +251,7 @@ async def test_a_run_at_work_is_cancelled_from_the_command_line_and_made_again_o
         _, stderr = process.communicate(timeout=60)
         assert (done.code, process.returncode) == (0, 1)
         assert "cancelled" in stderr
-        assert await ended(connection) == [("failed", "cancelled", 1)]
+        assert await ended(connection) == [("skipped", "cancelled", 1)]
 
         assert run_scrapy("jobs", "retry", slug, database_url=database_url).code == 0
         listed = json.loads(run_scrapy("jobs", "--json", "--status", "queued", database_url=database_url).stdout)

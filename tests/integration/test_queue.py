@@ -172,7 +172,7 @@ async def test_a_cancelled_run_whose_worker_dies_is_not_made_again(connection: C
     await queue.cancel(connection, [job_id])
 
     assert await queue.recover(connection, SILENCE) == []
-    assert await status(connection, job_id) == ("failed", "cancelled", 1)
+    assert await status(connection, job_id) == ("skipped", "cancelled", 1)
     assert await take(connection) is None
 
 

@@ -32,6 +32,7 @@ def test_a_busy_domain_is_tried_again_after_twice_the_time_each_time() -> None:
         ("LCL_JOBS_PER_WORKER", 21),
         ("LCL_SOURCES_AT_A_TIME", "many"),
         ("LCL_REFRESH_CRON", "61 2 * * *"),
+        ("LCL_REFRESH_CRON", "0 0 31 2 *"),
         ("LCL_WORKER_HEARTBEAT", 0),
     ],
 )
