@@ -226,6 +226,9 @@ def main() -> None:
     parser.add_argument(
         "--kills", type=int, nargs="+", default=[2, 20], help="workers to kill, a run for each number (default: 2 20)"
     )
+    parser.add_argument(
+        "--at-a-time", type=int, nargs="+", default=[1, 5], help="`scrapy crawl` processes at a time (default: 1 5)"
+    )
     parser.add_argument("--seed", type=int, default=1, help="of the sites and of the kills (default: %(default)s)")
     parser.add_argument(
         "--only", choices=("fleet", "processes", "killed"), action="append", help="not all (may be repeated)"
@@ -243,7 +246,7 @@ def main() -> None:
             rows.append(bench.fleet())
             print(f"after it, scrapy doctor: {bench.doctor()}")
         if "processes" in wanted:
-            rows += [bench.processes(1), bench.processes(5)]
+            rows += [bench.processes(at_a_time) for at_a_time in arguments.at_a_time]
         if "killed" in wanted:
             for kills in arguments.kills:
                 rows.append(bench.killed(kills, arguments.seed))
