@@ -260,6 +260,76 @@ async def test_a_run_at_work_is_cancelled_from_the_command_line_and_made_again_o
         assert run_scrapy("jobs", "cancel", "--all", database_url=database_url).code == 1
 
 
+async def test_an_interrupted_refresh_gives_its_sources_back_and_the_next_one_goes_on(
+    connection: Connection, database_url: str
+) -> None:
+    slow = {path: Page(page, delay=1.0) for path, page in small_town().items()}
+    with LocalSite(slow) as site:
+        await register(connection, [site])
+        process = start_scrapy("refresh", "-a", "force_rescrape=true", database_url=database_url)
+        await wait_for(connection, "SELECT FROM scrape_jobs WHERE status = 'running'")
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=60)
+
+        assert process.returncode == 130, stderr
+        assert "interrupted" in stderr
+        assert await ended(connection) == [("failed", "shutdown", 1), ("queued", None, 2)]
+
+        done = run_scrapy("refresh", database_url=database_url)
+
+        assert done.code == 0, done.stderr
+        assert "1 succeeded" in done.stdout
+        assert await rows(connection, "SELECT DISTINCT args->'force_rescrape' FROM scrape_jobs") == [(True,)]
+
+
+async def test_failed_sources_are_retried_with_their_arguments_and_cancelled_ones_are_not(
+    connection: Connection, database_url: str
+) -> None:
+    failed, cancelled, fine = [
+        (await sources.add(connection, f"https://{name}.org/"))[0] for name in ("failed", "cancelled", "fine")
+    ]
+    for source, status, reason in (
+        (failed, "failed", "site_unreachable"),
+        (cancelled, "skipped", "cancelled"),
+        (fine, "succeeded", "finished"),
+    ):
+        await connection.execute(
+            "INSERT INTO scrape_jobs (source_id, trigger, status, finish_reason, args, completed_at) "
+            "VALUES (%s, 'queue', %s, %s, '{\"force_rescrape\": true, \"max_pages\": null}', now())",
+            (source.id, status, reason),
+        )
+
+    done = run_scrapy("jobs", "retry", "--failed", "--priority", "-7", database_url=database_url)
+
+    assert done.code == 0, done.stderr
+    assert await rows(connection, "SELECT source_id, args, priority FROM scrape_jobs WHERE status = 'queued'") == [
+        (failed.id, {"force_rescrape": True}, -7)
+    ]
+
+
+async def test_a_memory_limit_below_what_a_worker_takes_is_refused_at_its_start(
+    connection: Connection, database_url: str
+) -> None:
+    done = run_scrapy("worker", "--drain", database_url=database_url, settings={"LCL_WORKER_MEMORY": str(128 * 2**20)})
+
+    assert done.code == 1
+    assert "LCL_WORKER_MEMORY is 134,217,728 bytes, and a worker takes" in done.stderr
+
+
+async def test_a_source_that_is_disabled_while_it_waits_is_not_crawled(
+    connection: Connection, database_url: str
+) -> None:
+    with local_sites(1) as sites:
+        (slug,) = await register(connection, sites)
+        await queue.enqueue_due(connection, trigger="queue", args={})
+        await sources.set_enabled(connection, (await sources.get(connection, slug)).id, enabled=False)
+
+        assert run_scrapy("worker", "--drain", database_url=database_url).code == 0
+
+        assert await ended(connection) == [("skipped", "disabled", 1)]
+        assert not sites[0].requests
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
