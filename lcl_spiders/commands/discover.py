@@ -156,7 +156,7 @@ class Command(IndexCommand):
         results, failure, interrupted = list(plan.settled), None, False
         if plan.probed:
             # It brings the extractors and feedparser: every other command is imported along with this one.
-            from lcl_spiders.discovery.spider import DiscoverySpider  # noqa: PLC0415
+            from lcl_spiders.discovery.spider import DiscoverySpider  # noqa: PLC0415 - see above
 
             process = AsyncCrawlerProcess(self.project_settings)
             crawler = process.create_crawler(DiscoverySpider)

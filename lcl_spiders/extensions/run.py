@@ -155,7 +155,7 @@ class RunExtension:
         if not self._crawler.settings.getbool(ENABLED):
             return
         # Not before it is needed: a plain crawl does without Playwright, which takes a third of a second to import.
-        from lcl_spiders.rendering import browser  # noqa: PLC0415
+        from lcl_spiders.rendering import browser  # noqa: PLC0415 - see above
 
         shared = browser.lease(RenderingConfig.from_settings(self._crawler.settings).browser)
         self._browser.push_async_callback(browser.give_back, shared)
