@@ -89,7 +89,6 @@ class Running:
     """A run at work. `stats` are its counters when it was last heard of."""
 
     id: UUID
-    source_id: UUID
     slug: str
     trigger: str
     worker: str | None
@@ -269,11 +268,11 @@ async def open_sources(connection: Connection) -> list[UUID]:
     return [row[0] for row in await cursor.fetchall()]
 
 
-async def open_among(connection: Connection, source_ids: Sequence[UUID]) -> tuple[int, int]:
-    """Return how many runs of these sources wait, and how many are at work."""
-    cursor = await connection.execute(_SQL["open_among"], {"source_ids": list(source_ids)})
+async def count_queued(connection: Connection, source_ids: Sequence[UUID]) -> int:
+    """Return how many runs of these sources wait."""
+    cursor = await connection.execute(_SQL["queued_among"], {"source_ids": list(source_ids)})
     row = await cursor.fetchone()
-    return (row[0], row[1]) if row else (0, 0)
+    return int(row[0]) if row else 0
 
 
 async def is_in_queue(connection: Connection, source_ids: Sequence[UUID]) -> bool:
@@ -291,10 +290,11 @@ async def outcomes(connection: Connection, source_ids: Sequence[UUID], since: dt
         return await cursor.fetchall()
 
 
-async def running(connection: Connection) -> list[Running]:
-    """Return the runs at work, the longest first."""
+async def running(connection: Connection, source_ids: Sequence[UUID] | None = None) -> list[Running]:
+    """Return the runs at work, the longest first: all of them, or the queue's of some sources."""
     async with connection.cursor(row_factory=class_row(Running)) as cursor:
-        await cursor.execute(_SQL["running"])
+        asked = None if source_ids is None else list(source_ids)
+        await cursor.execute(_SQL["running"], {"source_ids": asked})
         return await cursor.fetchall()
 
 

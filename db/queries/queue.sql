@@ -201,13 +201,10 @@ WHERE j.source_id = ANY (%(source_ids)s)
   AND (j.queued_at >= %(since)s OR j.completed_at >= %(since)s OR j.status IN ('queued', 'running'))
 ORDER BY j.source_id, j.queued_at DESC
 
--- open_among --
-SELECT
-    count(*) FILTER (WHERE status = 'queued') AS queued,
-    count(*) FILTER (WHERE status = 'running') AS running
+-- queued_among --
+SELECT count(*)
 FROM scrape_jobs
-WHERE status IN ('queued', 'running')
-  AND queue_id IS NOT NULL
+WHERE status = 'queued'
   AND source_id = ANY (%(source_ids)s)
 
 -- is_in_queue --
@@ -220,10 +217,14 @@ SELECT EXISTS (
 )
 
 -- running --
-SELECT j.id, j.source_id, s.slug, j.trigger, j.worker, j.started_at, j.heard_at, j.stats
+SELECT j.id, s.slug, j.trigger, j.worker, j.started_at, j.heard_at, j.stats
 FROM scrape_jobs AS j
 JOIN scraper_sources AS s ON s.id = j.source_id
 WHERE j.status = 'running'
+  AND (
+      %(source_ids)s::uuid[] IS NULL
+      OR (j.queue_id IS NOT NULL AND j.source_id = ANY (%(source_ids)s))
+  )
 ORDER BY j.started_at
 
 -- free_connections --

@@ -75,7 +75,6 @@ class Coordinator:
         self._runtime = runtime
         self._config = config
         self._source_ids = source_ids
-        self._asked = frozenset(source_ids)
         self._options = worker_options
         self._say = say
         self._workers: list[_Process] = []
@@ -121,9 +120,9 @@ class Coordinator:
         The queue is asked first: what ends between the questions may be queued again.
         """
         is_in_queue = await queue.is_in_queue(connection, self._source_ids)
-        waiting, at_work = await queue.open_among(connection, self._source_ids)
-        running = [run for run in await queue.running(connection) if run.source_id in self._asked]
-        return waiting, running, not (is_in_queue or waiting or at_work)
+        waiting = await queue.count_queued(connection, self._source_ids)
+        running = await queue.running(connection, self._source_ids)
+        return waiting, running, not (is_in_queue or waiting or running)
 
     async def _affordable(self, connection: Connection, wanted: int) -> int:
         """Return how many workers the database has connections for, and say so when they are fewer than wanted."""
@@ -192,6 +191,10 @@ class Coordinator:
             self._say(text)
         await worker.process.wait()
 
+    def _readers(self) -> set[asyncio.Task[None]]:
+        """Return a task for each worker that ends with it."""
+        return {worker.reader for worker in self._workers if worker.reader is not None}
+
     def _signal(self, number: signal.Signals) -> None:
         for worker in self._workers:
             if worker.process.returncode is None:
@@ -201,15 +204,14 @@ class Coordinator:
     async def _let_go(self) -> None:
         """Let the workers finish what they have in hand, and build the search indexes; whatever else waits, waits."""
         self._signal(signal.SIGUSR1)
-        readers = [worker.reader for worker in self._workers if worker.reader is not None]
+        readers = self._readers()
         while readers and not self._is_stopping:
-            _, readers_left = await asyncio.wait(readers, timeout=LOOK_EVERY)
-            readers = list(readers_left)
+            _, readers = await asyncio.wait(readers, timeout=LOOK_EVERY)
 
     async def _end_workers(self) -> None:
         """End the workers that are still there, in order where they listen."""
         self._signal(signal.SIGTERM)
-        if readers := [worker.reader for worker in self._workers if worker.reader is not None]:
+        if readers := self._readers():
             await asyncio.wait(readers, timeout=PATIENCE)
         for worker in self._workers:
             if worker.process.returncode is None:

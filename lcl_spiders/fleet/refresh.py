@@ -62,7 +62,7 @@ class Refresh:
         await self._runtime.use_connection(lambda connection: self._queue(connection, names, args, priority))
         for obstacle in self._obstacles:
             self._command.complain(obstacle)
-        if (args or priority is not None) and (known := len(self._asked) - self._queued):
+        if (args or priority is not None) and (known := self._known):
             self._command.complain(
                 f"{known:,} sources were in the queue already, and keep their arguments and priority"
             )
@@ -84,16 +84,22 @@ class Refresh:
         queued = await queue.enqueue(connection, wanted, trigger="queue", args=args, priority=priority)
         self._queued = len(queued)
 
+    @property
+    def _known(self) -> int:
+        """How many of the sources were in the queue already."""
+        return len(self._asked) - self._queued
+
+    def _told_queued(self) -> str:
+        return f"{self._queued:,} sources queued" + (f", {self._known:,} were already" if self._known else "")
+
     def tell_queued(self) -> int:
         """Tell what was queued, and return the exit code."""
-        known = len(self._asked) - self._queued
         if self._command.as_json:
             self._tell([], 0.0)
         elif not self._asked:
             self._command.say("nothing is due; `scrapy status` shows when each source last succeeded")
         else:
-            also = f", {known:,} were already" if known else ""
-            self._command.say(f"{self._queued:,} sources queued{also}. Workers take them; start one: scrapy worker")
+            self._command.say(f"{self._told_queued()}. Workers take them; start one: scrapy worker")
         return int(bool(self._obstacles))
 
     async def watch(self) -> int:
@@ -104,10 +110,7 @@ class Refresh:
         if not self._asked:
             return self.tell_queued()
         console = Console(stderr=True, markup=False, highlight=False, emoji=False)
-        console.print(
-            f"{self._queued:,} sources queued"
-            + (f", {known:,} were already" if (known := len(self._asked) - self._queued) else "")
-        )
+        console.print(self._told_queued())
         options = self._options
         if console.is_terminal and "LCL_LOG_LEVEL" not in os.environ:
             options = ["-s", "LOG_LEVEL=WARNING", *options]
@@ -157,7 +160,7 @@ class Refresh:
             self._command.print_json(
                 {
                     "queued": self._queued,
-                    "already_queued": len(self._asked) - self._queued,
+                    "already_queued": self._known,
                     "seconds": round(seconds, 1),
                     "succeeded": by_status["succeeded"],
                     "failed": [each for each in told if each["status"] == "failed"],
