@@ -36,8 +36,9 @@ if TYPE_CHECKING:
     from benchmarks.measure import Measured
 
 ROOT = Path(__file__).resolve().parent.parent
+CASES = ("fleet", "worker", "processes", "killed")
 SETTINGS = {"AUTOTHROTTLE_ENABLED": "false", "LOG_LEVEL": "WARNING"}
-DONE = "SELECT count(*) FROM scrape_jobs WHERE status = 'succeeded'"
+LOOK_EVERY = 2.0  # seconds: looking at some thirty processes is work, which takes from what is measured
 
 
 @dataclass
@@ -69,6 +70,12 @@ class Bench:
         self._empty()
         measured = self._refresh()
         return self._row("one scrapy refresh", measured.wall, measured.peak)
+
+    def one_worker(self) -> Row:
+        """Refresh with a single worker and a single source at a time: what the start of a source costs by itself."""
+        self._empty()
+        measured = self._refresh(LCL_MAX_CONCURRENT_WORKERS=1, LCL_SOURCES_AT_A_TIME=1)
+        return self._row("one worker, a source at a time", measured.wall, measured.peak)
 
     def processes(self, at_a_time: int) -> Row:
         self._empty()
@@ -113,8 +120,9 @@ class Bench:
         found = json.loads(done.output[done.output.index("[") :])
         return "; ".join(each["found"] for each in found if each["state"] == "wrong") or "nothing wrong"
 
-    def _refresh(self, *, may_fail: bool = False) -> Measured:
-        return self._command(["refresh"], may_fail=may_fail)
+    def _refresh(self, *, may_fail: bool = False, **settings: int) -> Measured:
+        given = [part for name, value in settings.items() for part in ("-s", f"{name}={value}")]
+        return self._command(["refresh", *given], may_fail=may_fail)
 
     def _crawl(self, slug: str) -> None:
         subprocess.run(
@@ -127,7 +135,7 @@ class Bench:
 
     def _command(self, words: list[str], *, may_fail: bool = False) -> Measured:
         command = [sys.executable, "-m", "scrapy", *words, *_options()]
-        return measure.run(command, self._env(), ROOT, may_fail=may_fail)
+        return measure.run(command, self._env(), ROOT, may_fail=may_fail, interval=LOOK_EVERY)
 
     def _env(self) -> dict[str, str]:
         return {
@@ -231,10 +239,10 @@ def main() -> None:
     )
     parser.add_argument("--seed", type=int, default=1, help="of the sites and of the kills (default: %(default)s)")
     parser.add_argument(
-        "--only", choices=("fleet", "processes", "killed"), action="append", help="not all (may be repeated)"
+        "--only", choices=CASES, action="append", help="not all (may be repeated)"
     )
     arguments = parser.parse_args()
-    wanted = arguments.only or ["fleet", "processes", "killed"]
+    wanted = arguments.only or CASES
     rows: list[Row] = []
     with (
         tempfile.TemporaryDirectory(prefix="lclb") as work,
@@ -245,6 +253,8 @@ def main() -> None:
         if "fleet" in wanted:
             rows.append(bench.fleet())
             print(f"after it, scrapy doctor: {bench.doctor()}")
+        if "worker" in wanted:
+            rows.append(bench.one_worker())
         if "processes" in wanted:
             rows += [bench.processes(at_a_time) for at_a_time in arguments.at_a_time]
         if "killed" in wanted:

@@ -1,7 +1,8 @@
 """The two search indexes of a model: HNSW over its vectors, GIN over its text.
 
 While a model has few chunks an exact scan is fast and exact, and a first crawl does not pay for index maintenance.
-Past `MIN_CHUNKS` both are built once, in bulk, without blocking writers.
+Past `MIN_CHUNKS` both are built once, in bulk, without blocking writers; by the last of several runs, since what is
+written while an index is being built goes into it chunk by chunk, at three times the cost.
 """
 
 from __future__ import annotations
@@ -11,11 +12,16 @@ from typing import TYPE_CHECKING
 import psycopg
 from psycopg import sql
 
+from db import jobs
+
 if TYPE_CHECKING:
     from db.connection import Connection
     from db.models import Model
 
 MIN_CHUNKS = 10_000
+PATIENCE = 10
+"""So many times as large, a model waits no longer for other runs to end: it may be that there is always one."""
+
 HALFVEC_ABOVE = 2_000  # HNSW takes vectors of up to 2,000 dimensions, halfvec of up to 4,000 (pgvector's README)
 
 _INDEX_LOCK = 0x6C636C02
@@ -24,11 +30,13 @@ _INDEX_LOCK = 0x6C636C02
 async def ensure(connection: Connection, model: Model, *, min_chunks: int = MIN_CHUNKS) -> list[str]:
     """Build the indexes that a model lacks once it is large enough, and return the names of those built.
 
-    Returns at once when another process is building. Takes an autocommit connection, since CONCURRENTLY cannot run
+    Returns at once when another process is building, or while runs are at work, which will ask again at their end. Takes an autocommit connection, since CONCURRENTLY cannot run
     inside a transaction, and a direct one: behind a transaction pooler, the lock and the settings of the session would
     stay with whoever comes next. An index left invalid by a build that died is dropped and built again.
     """
     if not await _is_large(connection, model, min_chunks):
+        return []
+    if await jobs.is_any_at_work(connection) and not await _is_large(connection, model, min_chunks * PATIENCE):
         return []
     row = await (await connection.execute("SELECT pg_try_advisory_lock(%s)", (_INDEX_LOCK,))).fetchone()
     if not row or not row[0]:

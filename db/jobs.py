@@ -164,6 +164,15 @@ async def close_lost(connection: Connection, *, domain: str | None = None, keep:
     return lost
 
 
+async def is_any_at_work(connection: Connection) -> bool:
+    """Return whether a run holds the lock of its domain at this moment, on any machine."""
+    cursor = await connection.execute(
+        "SELECT DISTINCT s.domain FROM scrape_jobs AS j JOIN scraper_sources AS s ON s.id = j.source_id "
+        "WHERE j.status = 'running'"
+    )
+    return bool(await held(connection, [domain for (domain,) in await cursor.fetchall()]))
+
+
 async def recent(
     connection: Connection,
     *,

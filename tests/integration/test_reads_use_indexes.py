@@ -1,13 +1,15 @@
 """A query that is meant to use an index does (A27). The planner is left as it is; the tables are large enough."""
 
 import datetime as dt
+from uuid import uuid4
 
 import numpy as np
 import psycopg
 import pytest
 
-from db import indexes, models, page_rows, page_writes, pages, search, sources
+from db import indexes, jobs, models, page_rows, page_writes, pages, search, sources
 from db.connection import Connection, connect
+from db.locks import DomainLock
 from db.models import Model
 from db.page_rows import SeenPage
 from db.sources import Source
@@ -180,6 +182,21 @@ class TestSearchIndexes:
             f"page_embeddings_text_{large.id}_idx",
         ]
         assert await indexes.ensure(connection, large, min_chunks=1) == []
+
+    async def test_they_wait_for_the_runs_at_work_unless_they_are_long_overdue(
+        self, connection: Connection, source: Source, large: Model, database_url: str
+    ) -> None:
+        job = await jobs.start(connection, uuid4(), source_id=source.id, trigger="manual", args={}, worker="w")
+        assert job is not None
+        lock = DomainLock(database_url, source.domain)
+        assert await lock.acquire()
+
+        assert await indexes.ensure(connection, large, min_chunks=CHUNKS) == []
+        assert len(await indexes.ensure(connection, large, min_chunks=2 * CHUNKS // indexes.PATIENCE)) == 2
+
+        await connection.execute("DROP INDEX " + f"page_embeddings_text_{large.id}_idx")
+        await lock.release()
+        assert len(await indexes.ensure(connection, large, min_chunks=CHUNKS)) == 1
 
     async def test_building_leaves_the_session_as_it_was(self, connection: Connection, large: Model) -> None:
         query = "SELECT name, setting FROM pg_settings ORDER BY name"
