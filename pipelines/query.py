@@ -34,13 +34,12 @@ from db.errors import ModelMismatch
 from db.search import search_pages
 from pipelines import runtime
 from pipelines.config import Config
-from pipelines.providers import checked
 
 if TYPE_CHECKING:
     from db.connection import Connection
     from db.models import Model
     from db.pages import Embedding
-    from pipelines.providers import EmbeddingProvider
+    from pipelines.embedder import Embedder
 
 
 @dataclass(frozen=True)
@@ -92,21 +91,30 @@ async def search(
         if model is None:
             return []
         # No connection is held while the provider answers.
-        vector = None if text_only else await _embed(await shared.load_provider(), model, query)
+        vector = None if text_only else await _embed(await shared.embedder(config.spec), model, query)
         async with shared.pool.connection() as connection:
             return await _ask(connection, query, vector, limit, source)
     finally:
         await runtime.give_back(shared)
 
 
-async def _embed(provider: EmbeddingProvider, model: Model, query: str) -> Embedding:
+class _Uncounted:
+    """The meter of a query."""
+
+    stop_reason: str | None = None
+
+    def count(self, name: str, by: int = 1) -> None:
+        """Count nothing: a query belongs to no run."""
+
+
+async def _embed(embedder: Embedder, model: Model, query: str) -> Embedding:
     """Embed with the active model, or not at all: distances between two models' vectors mean nothing."""
-    configured = f"{provider.name}/{provider.model}"
-    if (provider.name, provider.model) == (model.provider, model.name):
-        answer = await provider.embed([query])
+    configured = f"{embedder.spec.provider}/{embedder.model}"
+    if (embedder.spec.provider, embedder.model) == (model.provider, model.name):
+        answer = await embedder.embed([query], _Uncounted())
         size = answer.vectors.shape[-1]
         if size == model.dimensions:
-            vector: Embedding = checked(answer, [query], model.dimensions).vectors[0]
+            vector: Embedding = answer.vectors[0]
             return vector
         configured = f"{configured} ({size} dimensions)"
     msg = (

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from db.sources import Source
     from pipelines.arguments import RunArguments
     from pipelines.config import Config
+    from pipelines.embedder import Embedder
     from pipelines.runtime import Runtime
     from pipelines.trust import Trust
 
@@ -68,6 +69,7 @@ class Run:
     job_id: UUID
     fence: int
     model: Model
+    embedder: Embedder
     runtime: Runtime
     started_at: dt.datetime
     known_pages: int

@@ -3,115 +3,125 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from cachetools import LRUCache
 
 from db import pages
-from pipelines.providers import ProviderRefused, ProviderUnavailable, UnusableVector, checked
+from pipelines.providers import ProviderMisconfigured, ProviderRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
-    from db.pages import Embedding
-    from pipelines.run import Run
-
-    Vector = tuple[Embedding, int | None]
+    from pipelines.embedder import Embedder, Meter, Vector
+    from pipelines.runtime import Runtime
 
 CACHED_VECTORS = 4096
-UNUSABLE_IN_A_ROW = 3  # a provider of which this many texts in a row have no vector is ill, not they
+
+
+@dataclass
+class Found:
+    """What came of asking for the vectors of some texts, all by chunk hash.
+
+    `vectors` come with their token counts, None where the provider tells none. `embedded` are those of them that had
+    to be embedded for this call. `refused` are the texts that have no vector, each with the reason.
+    """
+
+    vectors: dict[bytes, Vector] = field(default_factory=dict)
+    embedded: set[bytes] = field(default_factory=set)
+    refused: dict[bytes, ProviderRefused] = field(default_factory=dict)
+
+    def take(self, other: Found) -> None:
+        """Add another answer to this one."""
+        self.vectors |= other.vectors
+        self.embedded |= other.embedded
+        self.refused |= other.refused
 
 
 class VectorSource:
-    """Finds or makes the vector of each text, each text once in a run however many pages ask for it at a time.
+    """Finds or makes the vector of each text under one model, each text once however many pages ask for it at a time.
 
-    A vector comes with its token count, None where the provider does not tell it.
+    `reuse` False asks neither the database nor what other runs embed. What is embedded is counted on `meter`.
     """
 
-    def __init__(self, run: Run) -> None:
-        self._run = run
+    def __init__(
+        self,
+        runtime: Runtime,
+        embedder: Embedder,
+        model_id: int,
+        dimensions: int,
+        meter: Meter,
+        *,
+        reuse: bool = True,
+    ) -> None:
+        self._runtime = runtime
+        self._embedder = embedder
+        self._model_id = model_id
+        self._dimensions = dimensions
+        self._meter = meter
+        self._reuse = reuse
         self._recent: LRUCache[bytes, Vector] = LRUCache(CACHED_VECTORS)
-        self._asked: dict[bytes, asyncio.Future[Vector]] = {}
-        self._unusable_in_a_row = 0
+        self._asked: dict[bytes, asyncio.Future[Vector | ProviderRefused]] = {}
 
-    async def get(self, texts: Mapping[bytes, str]) -> tuple[dict[bytes, Vector], set[bytes]]:
-        """Return the vectors by chunk hash, and which of them had to be embedded for this call.
+    async def get(self, texts: Mapping[bytes, str]) -> Found:
+        """Return the vectors of texts given by chunk hash; a text that is refused costs no other its vector.
 
-        Raises `ProviderRefused` when a text has no vector, `ProviderUnavailable` or `DatabaseUnavailable`.
+        Raises `ProviderError` when the provider is unavailable or misconfigured, or `DatabaseUnavailable`.
         """
-        found = {digest: self._recent[digest] for digest in texts if digest in self._recent}
-        elsewhere = {digest: self._asked[digest] for digest in texts if digest in self._asked and digest not in found}
-        mine = {digest: text for digest, text in texts.items() if digest not in found and digest not in elsewhere}
+        found = Found({digest: self._recent[digest] for digest in texts if digest in self._recent})
+        elsewhere = {
+            digest: self._asked[digest] for digest in texts if digest in self._asked and digest not in found.vectors
+        }
+        mine = {
+            digest: text for digest, text in texts.items() if digest not in found.vectors and digest not in elsewhere
+        }
         loop = asyncio.get_running_loop()
         self._asked |= {digest: loop.create_future() for digest in mine}
         try:
-            embedded = await self._fetch(mine, found)
+            answer = await self._fetch(mine)
             for digest in mine:
-                self._recent[digest] = found[digest]
-                self._asked[digest].set_result(found[digest])
+                if digest in answer.vectors:
+                    self._recent[digest] = answer.vectors[digest]
+                self._asked[digest].set_result(answer.vectors.get(digest) or answer.refused[digest])
         finally:
             for digest in mine:
                 future = self._asked.pop(digest)
                 if not future.done():
                     # Whoever waits for it asks again; the error is for the page that asked first.
                     future.cancel()
+        found.take(answer)
         for digest, future in elsewhere.items():
             try:
-                found[digest] = await asyncio.shield(future)
+                outcome = await asyncio.shield(future)
             except asyncio.CancelledError:
                 if not future.cancelled():
                     raise
-                again, made = await self.get({digest: texts[digest]})
-                found |= again
-                embedded |= made
-        return found, embedded
+                found.take(await self.get({digest: texts[digest]}))
+            else:
+                if isinstance(outcome, ProviderRefused):
+                    found.refused[digest] = outcome
+                else:
+                    found.vectors[digest] = outcome
+        return found
 
-    async def _fetch(self, texts: Mapping[bytes, str], found: dict[bytes, Vector]) -> set[bytes]:
-        run = self._run
-        stored: dict[bytes, Vector] = {}
-        if texts and not run.arguments.reembed:
-            stored = await run.runtime.use_connection(
-                lambda connection: pages.reusable_vectors(connection, run.model.id, list(texts))
+    async def _fetch(self, texts: Mapping[bytes, str]) -> Found:
+        found = Found()
+        if texts and self._reuse:
+            found.vectors |= await self._runtime.use_connection(
+                lambda connection: pages.reusable_vectors(connection, self._model_id, list(texts))
             )
-        found |= stored
-        new = [digest for digest in texts if digest not in stored]
-        size = run.config.embedding_batch_size
-        for at in range(0, len(new), size):
-            await self._embed(new[at : at + size], texts, found)
-        return set(new)
-
-    async def _embed(self, digests: Sequence[bytes], texts: Mapping[bytes, str], found: dict[bytes, Vector]) -> None:
-        """Embed a part; a refused one is halved until the text that is refused stands alone."""
-        if self._run.stop_reason is not None:
-            msg = "the run is stopping"
-            raise ProviderUnavailable(msg)
-        sent = [texts[digest] for digest in digests]
-        try:
-            answer = checked(await self._run.runtime.provider.embed(sent), sent, self._run.model.dimensions)
-        except ProviderRefused as error:
-            if len(digests) == 1:
-                self._note(error)
-                raise
-            middle = len(digests) // 2
-            refused = []
-            for half in (digests[:middle], digests[middle:]):
-                try:
-                    await self._embed(half, texts, found)
-                except ProviderRefused as refusal:
-                    refused.append(refusal)
-            if refused:
-                raise refused[0] from None
-            return
-        self._unusable_in_a_row = 0
-        counts: Sequence[int | None] = answer.token_counts or [None] * len(digests)
-        for digest, vector, count in zip(digests, answer.vectors, counts, strict=True):
-            found[digest] = self._recent[digest] = (vector, count)
-        self._run.count("chunks/embedded", len(digests))
-        self._run.count("tokens/embedded", answer.total_tokens)
-
-    def _note(self, error: ProviderRefused) -> None:
-        if isinstance(error, UnusableVector):
-            self._unusable_in_a_row += 1
-            if self._unusable_in_a_row >= UNUSABLE_IN_A_ROW:
-                msg = f"{error}, {self._unusable_in_a_row} times in a row"
-                raise ProviderUnavailable(msg) from error
+        new = [digest for digest in texts if digest not in found.vectors]
+        if not new:
+            return found
+        answers = await self._embedder.embed_each([texts[digest] for digest in new], self._meter)
+        for digest, answer in zip(new, answers, strict=True):
+            if isinstance(answer, ProviderRefused):
+                found.refused[digest] = answer
+                continue
+            if answer[0].shape != (self._dimensions,):
+                msg = f"the model of the index has {self._dimensions} dimensions, the provider's {answer[0].shape[0]}"
+                raise ProviderMisconfigured(msg)
+            found.vectors[digest] = answer
+            found.embedded.add(digest)
+        return found

@@ -17,10 +17,9 @@ from db.errors import DatabaseProblem
 from db.models import Model
 from lcl_spiders.console import CommandFailed, IndexCommand
 from lcl_spiders.rendering.chromium import BrowserUnavailable, find_chromium, version_of
-from pipelines import providers
 from pipelines.chunker import Chunker
-from pipelines.providers import ProviderError, checked
-from pipelines.providers.base import PROBE
+from pipelines.embedder import embedder_of
+from pipelines.providers import ProviderError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -90,9 +89,7 @@ class Command(IndexCommand):
         except CommandFailed as error:
             yield Finding("settings", "wrong", str(error))
             return
-        yield Finding(
-            "settings", "ok", f"provider {self.config.embedding_provider}, chunks of {self.config.chunk_size}"
-        )
+        yield Finding("settings", "ok", f"provider {self.config.spec.provider}, chunks of {self.config.chunk_size}")
         try:
             url = await asyncio.to_thread(address.resolve)
             if address.is_embedded:
@@ -128,20 +125,18 @@ class Command(IndexCommand):
     async def _provider(self, model: Model | None) -> Finding:
         """Ask for one embedding, and compare what answers with what the index is made with."""
         try:
-            provider = await asyncio.to_thread(providers.create, self.config)
+            embedder = await embedder_of(self.config.spec, self.config.embedding)
             try:
-                answer = await provider.embed([PROBE])
+                dimensions = await embedder.check()
             finally:
-                await provider.close()
-            dimensions = self.config.embedding_dimensions or answer.vectors.shape[-1]
-            checked(answer, [PROBE], dimensions)
+                await embedder.close()
         except ProviderError as error:
             return Finding("provider", "wrong", str(error), "what is indexed stays searchable with --text-only")
         version = Chunker(self.config.chunk_size).version
         if model is None:
-            ready = Model(0, provider.name, provider.model, dimensions, version)
+            ready = Model(0, embedder.spec.provider, embedder.model, dimensions, version)
             return Finding("provider", "ok", f"{ready} answers; the first crawl will make it the index's model")
-        configured = Model(model.id, provider.name, provider.model, dimensions, version)
+        configured = Model(model.id, embedder.spec.provider, embedder.model, dimensions, version)
         if configured != model:
             return Finding(
                 "provider",

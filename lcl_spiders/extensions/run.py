@@ -163,13 +163,13 @@ class RunExtension:
 
     async def _checked_model(self) -> models.Model:
         run = self.run
-        dimensions = await run.runtime.check_provider()
-        provider = run.runtime.provider
+        run.embedder = await run.runtime.embedder(run.config.spec)
+        dimensions = await run.embedder.check()
         return await run.runtime.use_connection(
             lambda connection: models.ensure_active(
                 connection,
-                provider=provider.name,
-                name=provider.model,
+                provider=run.embedder.spec.provider,
+                name=run.embedder.model,
                 dimensions=dimensions,
                 chunker_version=Chunker(run.config.chunk_size).version,
             )

@@ -86,7 +86,7 @@ class Worker:
         async with AsyncExitStack() as stack:
             leased = await runtime.lease(self._config)
             stack.push_async_callback(runtime.give_back, leased)
-            await leased.check_provider()
+            await (await leased.embedder(self._config.spec)).check()
             preload(self._settings)
             extraction = ExtractionConfig.from_settings(self._settings)
             await stack.enter_async_context(

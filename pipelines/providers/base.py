@@ -39,6 +39,21 @@ class UnusableVector(ProviderRefused):
     kind = "unusable_vector"
 
 
+@dataclass(frozen=True)
+class ProviderSpec:
+    """Which model of which provider, and how it is reached. Holds no secret, so that it can be stored.
+
+    `model` None is the provider's own default, `dimensions` None the model's own length. `base_url` None is where the
+    environment's OPENAI_BASE_URL points, `api_key_env` the variable that holds the key, OPENAI_API_KEY when None.
+    """
+
+    provider: str
+    model: str | None = None
+    dimensions: int | None = None
+    base_url: str | None = None
+    api_key_env: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Embedded:
     """An answer: `vectors` `(n, dims) float32` of unit length, in the order of the texts.

@@ -14,7 +14,7 @@ from pipelines.providers.base import Embedded, ProviderMisconfigured
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pipelines.config import Config
+    from pipelines.providers.base import ProviderSpec
 
 MODEL = "l2_supercat"
 DIMENSIONS = 256
@@ -37,15 +37,15 @@ class LocalProvider:
         self._tokenizer, self._weights = _load()
 
     @classmethod
-    def from_config(cls, config: Config) -> LocalProvider:
-        """Build from settings. Raises `ProviderMisconfigured` for a model or dimension that it does not have."""
-        if config.embedding_dimensions not in (None, DIMENSIONS):
+    def from_spec(cls, spec: ProviderSpec) -> LocalProvider:
+        """Build as asked for. Raises `ProviderMisconfigured` for a model or dimension that it does not have."""
+        if spec.dimensions not in (None, DIMENSIONS):
             msg = (
-                f"LCL_EMBEDDING_DIMENSIONS is {config.embedding_dimensions}, but the local model has {DIMENSIONS}: "
+                f"LCL_EMBEDDING_DIMENSIONS is {spec.dimensions}, but the local model has {DIMENSIONS}: "
                 "unset it, or choose another provider with LCL_EMBEDDING_PROVIDER"
             )
             raise ProviderMisconfigured(msg)
-        return cls(config.embedding_model or MODEL)
+        return cls(spec.model or MODEL)
 
     async def embed(self, texts: Sequence[str]) -> Embedded:
         """Embed a batch in a worker thread."""

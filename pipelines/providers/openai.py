@@ -24,10 +24,12 @@ from pipelines.providers.base import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pipelines.config import Config
+    from pipelines.embedding_config import EmbeddingConfig
+    from pipelines.providers.base import ProviderSpec
 
 MODEL = "text-embedding-3-small"
 MAX_RETRIES = 5
+KEY = "OPENAI_API_KEY"
 
 
 class OpenAIProvider:
@@ -41,20 +43,20 @@ class OpenAIProvider:
         self._client = client
 
     @classmethod
-    def from_config(cls, config: Config) -> OpenAIProvider:
-        """Build from settings. Raises `ProviderMisconfigured` when the key is missing."""
-        if not os.environ.get("OPENAI_API_KEY"):
+    def from_spec(cls, spec: ProviderSpec, config: EmbeddingConfig) -> OpenAIProvider:
+        """Build as asked for. Raises `ProviderMisconfigured` when the key is missing."""
+        variable = spec.api_key_env or KEY
+        key = os.environ.get(variable)
+        if not key:
             msg = (
-                "OPENAI_API_KEY is not set in the environment. Set it (any word for a local server), or use "
+                f"{variable} is not set in the environment. Set it (any word for a local server), or use "
                 "LCL_EMBEDDING_PROVIDER=local"
             )
             raise ProviderMisconfigured(msg)
-        client = openai.AsyncOpenAI(timeout=config.embedding_timeout, max_retries=MAX_RETRIES)
-        return cls(
-            config.embedding_model or MODEL,
-            dimensions=config.embedding_dimensions,
-            client=client,
+        client = openai.AsyncOpenAI(
+            api_key=key, base_url=spec.base_url, timeout=config.timeout, max_retries=MAX_RETRIES
         )
+        return cls(spec.model or MODEL, dimensions=spec.dimensions, client=client)
 
     async def embed(self, texts: Sequence[str]) -> Embedded:
         """Embed a batch in one request."""
