@@ -1,4 +1,4 @@
-"""Search from Python: the query embedded by the configured provider, and put to the index.
+"""Search from Python: the query embedded with the index's own model, and put to the index.
 
     import asyncio
     from pipelines.query import search
@@ -30,16 +30,15 @@ from scrapy.utils.conf import closest_scrapy_cfg
 from scrapy.utils.project import get_project_settings
 
 from db import models, overview, sources
-from db.errors import ModelMismatch
 from db.search import search_pages
-from pipelines import runtime
+from pipelines import index_model, runtime
 from pipelines.config import Config
 
 if TYPE_CHECKING:
     from db.connection import Connection
     from db.models import Model
     from db.pages import Embedding
-    from pipelines.embedder import Embedder
+    from pipelines.runtime import Runtime
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,7 @@ async def search(
 
     `text_only` asks the full text alone and needs no provider. An empty index has no results.
 
-    Raises `DatabaseProblem` (a `ModelMismatch` when the index is made with another model than the configured one),
+    Raises `DatabaseProblem` (a `ModelMismatch` when what answers is not the model that the index is made with),
     `SourceNotFound`, `AmbiguousSource`, `ProviderError`, or `ValueError` for a query without a word.
     """
     if not query.strip():
@@ -91,7 +90,7 @@ async def search(
         if model is None:
             return []
         # No connection is held while the provider answers.
-        vector = None if text_only else await _embed(await shared.embedder(config.spec), model, query)
+        vector = None if text_only else await _embed(shared, model, query)
         async with shared.pool.connection() as connection:
             return await _ask(connection, query, vector, limit, source)
     finally:
@@ -107,21 +106,13 @@ class _Uncounted:
         """Count nothing: a query belongs to no run."""
 
 
-async def _embed(embedder: Embedder, model: Model, query: str) -> Embedding:
+async def _embed(shared: Runtime, model: Model, query: str) -> Embedding:
     """Embed with the active model, or not at all: distances between two models' vectors mean nothing."""
-    configured = f"{embedder.spec.provider}/{embedder.model}"
-    if (embedder.spec.provider, embedder.model) == (model.provider, model.name):
-        answer = await embedder.embed([query], _Uncounted())
-        size = answer.vectors.shape[-1]
-        if size == model.dimensions:
-            vector: Embedding = answer.vectors[0]
-            return vector
-        configured = f"{configured} ({size} dimensions)"
-    msg = (
-        f"the index is made with {model}, but {configured} is configured. Set LCL_EMBEDDING_PROVIDER, "
-        "LCL_EMBEDDING_MODEL and LCL_EMBEDDING_DIMENSIONS back, or search by text alone."
-    )
-    raise ModelMismatch(msg)
+    embedder = await shared.embedder(index_model.spec_of(model, shared.config.spec))
+    answer = await embedder.embed([query], _Uncounted())
+    index_model.held_to(model, answer.vectors.shape[-1])
+    vector: Embedding = answer.vectors[0]
+    return vector
 
 
 async def _ask(

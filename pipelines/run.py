@@ -87,6 +87,7 @@ class Run:
         self.departures: dict[str, Departure] = {}
         self.check_bounds = bounds(config.recrawl_after, LONGEST_INTERVAL, config.max_staleness)
         self.usual_yield: float | None = None
+        self.building: list[tuple[Model, Embedder]] = []
         self.has_left_out: Callable[[], bool] = lambda: False
         self._reference = weakref.ref(crawler)
         self._closing: asyncio.Task[None] | None = None
