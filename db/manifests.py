@@ -38,7 +38,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class PendingPage:
-    """A page whose text a model has not been tried on, with the text."""
+    """A page whose text a model has not been tried on, with the text; `was_tried`: it was on an earlier one."""
 
     id: int
     source_id: UUID
@@ -47,6 +47,7 @@ class PendingPage:
     language: str | None
     content: str
     content_hash: bytes
+    was_tried: bool
 
 
 async def replace_embeddings(connection: Connection, source_id: UUID, model_id: int, entries: Sequence[Entry]) -> None:
@@ -134,6 +135,13 @@ async def pending(
     values = {"model_id": model_id, "after": after, "limit": limit, "max_bytes": max_bytes}
     cursor = await connection.execute(_SQL["pending"], values, binary=True)
     return [PendingPage(*row) for row in await cursor.fetchall()]
+
+
+async def own_chunks(connection: Connection, model_id: int, page_ids: Sequence[int]) -> set[tuple[int, bytes]]:
+    """Return page and hash of the chunks that are embedded for these pages under a model."""
+    values = {"model_id": model_id, "page_ids": list(page_ids)}
+    cursor = await connection.execute(_SQL["own_chunks"], values, binary=True)
+    return {(page_id, chunk_hash) for page_id, chunk_hash in await cursor.fetchall()}
 
 
 async def count_pending(connection: Connection, model_id: int) -> int:

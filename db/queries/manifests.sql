@@ -34,10 +34,11 @@ WHERE model_id = %(model_id)s
 
 -- pending --
 -- Sizes are known without reading the texts: no more of them are fetched than fit.
-SELECT n.id, n.source_id, n.url, n.title, n.language, n.content, n.content_hash
+SELECT n.id, n.source_id, n.url, n.title, n.language, n.content, n.content_hash, n.was_tried
 FROM (
     SELECT
         p.id, p.source_id, p.url, p.title, p.language, p.content, p.content_hash,
+        m.page_id IS NOT NULL AS was_tried,
         sum(octet_length(p.content)) OVER (ORDER BY p.id) - octet_length(p.content) AS bytes_before
     FROM scraped_pages AS p
     LEFT JOIN page_manifests AS m ON m.page_id = p.id AND m.model_id = %(model_id)b
@@ -49,6 +50,12 @@ FROM (
 ) AS n
 WHERE n.bytes_before < %(max_bytes)b
 ORDER BY n.id
+
+-- own_chunks --
+SELECT page_id, chunk_hash
+FROM page_embeddings
+WHERE page_id = ANY (%(page_ids)b)
+  AND model_id = %(model_id)b
 
 -- count_pending --
 SELECT count(*)
