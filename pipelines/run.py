@@ -106,6 +106,12 @@ class Run:
             raise ValueError(msg) from None
 
     @property
+    def is_shutting_down(self) -> bool:
+        """Whether the crawl is being ended from outside, by a signal or by its worker."""
+        engine = self._crawler.engine
+        return engine is not None and not engine.running
+
+    @property
     def max_staleness(self) -> dt.timedelta:
         """How long a page may go without being downloaded."""
         return dt.timedelta(seconds=self.config.max_staleness)

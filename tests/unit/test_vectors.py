@@ -22,6 +22,7 @@ class Provider:
     """Answers when `gate` is open, and refuses what contains "bad"."""
 
     name, model = "double", "double"
+    max_texts = max_concurrency = None
 
     def __init__(self) -> None:
         self.gate = asyncio.Event()
@@ -29,13 +30,15 @@ class Provider:
         self.sent: list[list[str]] = []
 
     async def embed(self, texts: Sequence[str]) -> Embedded:
-        if texts != ["health check"]:
-            self.sent.append(list(texts))
+        self.sent.append(list(texts))
         await self.gate.wait()
         if any("bad" in text for text in texts):
             raise ProviderRefused("no")
         vectors = np.array([[1.0, len(text)] for text in texts], dtype=np.float32)
         return Embedded(vectors, [len(text) for text in texts], sum(map(len, texts)))
+
+    async def probe(self) -> Embedded:
+        return Embedded(np.ones((1, 2), dtype=np.float32), None, 1)
 
     async def close(self) -> None:
         pass
