@@ -19,6 +19,7 @@ from pipelines import index_model
 from pipelines.batching import Batcher
 from pipelines.chunker import distinct
 from pipelines.chunking import cut
+from pipelines.embedder import Stopped
 from pipelines.outcome import Outcome
 from pipelines.providers import ProviderError
 from pipelines.run import Run
@@ -107,6 +108,8 @@ class Coverer:
                 return Cover(self._model.id, (), ())
             by_hash = distinct(chunks)
             cover = await self._batcher.submit(_Page(page["url"], page["known"] is None, by_hash), len(by_hash))
+        except Stopped:
+            return None
         except (ProviderError, DatabaseProblem, ValueError) as error:
             self._turn_off(error)
             return None
@@ -120,7 +123,7 @@ class Coverer:
         await self._batcher.close()
 
     def _turn_off(self, error: Exception) -> None:
-        if self._is_off or self._run.stop_reason is not None:
+        if self._is_off:
             return
         self._is_off = True
         warn_of(self._run, self._model, error)
@@ -155,7 +158,7 @@ class _Beside:
     @property
     def stop_reason(self) -> str | None:
         """Why no more requests are to be made."""
-        return self._run.stop_reason
+        return self._run.stop_reason or ("shutdown" if self._run.is_shutting_down else None)
 
     def count(self, name: str, by: int = 1) -> None:
         """Add to a counter of what is being built."""

@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 PAGES_AT_A_TIME = 200
-GROUPS_AT_A_TIME = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +77,8 @@ class Build:
         self._chunker = index_model.chunker_of(model)
         self._vectors = VectorSource(runtime, embedder, model.id, model.dimensions, self)
         self._group_size = runtime.config.embedding.batch_size
+        # One more than there are requests at a time: the next one has its texts ready when a request ends.
+        self._groups_at_a_time = runtime.config.embedding.concurrency + 1
 
     def count(self, name: str, by: int = 1) -> None:
         """Count what the provider was sent."""
@@ -102,7 +103,7 @@ class Build:
 
     async def _pass(self) -> None:
         """Go once over all pages by id. A failure ends it when the groups in hand have ended."""
-        slots = asyncio.Semaphore(GROUPS_AT_A_TIME)
+        slots = asyncio.Semaphore(self._groups_at_a_time)
         tasks: set[asyncio.Task[None]] = set()
         failures: list[BaseException] = []
 
