@@ -31,13 +31,17 @@ class MigrationFailed(DatabaseProblem):
 
 
 class ModelMismatch(DatabaseProblem):
-    """The active embedding model is not the configured one. Raised by `db.models.ensure_active`."""
+    """A stored embedding model cannot be used as it is. Raised by `db.models` and `pipelines.index_model`."""
 
     reason = "model_mismatch"
 
 
 class FenceLost(Exception):
     """Another run holds the domain by now: this one may not write. Raised inside a write transaction."""
+
+
+class ModelChanged(Exception):
+    """Another model is active by now, for which a run has no vectors. Raised inside a write transaction."""
 
 
 class IncompleteWrite(Exception):

@@ -27,16 +27,21 @@ HALFVEC_ABOVE = 2_000  # HNSW takes vectors of up to 2,000 dimensions, halfvec o
 _INDEX_LOCK = 0x6C636C02
 
 
-async def ensure(connection: Connection, model: Model, *, min_chunks: int = MIN_CHUNKS) -> list[str]:
+async def ensure(
+    connection: Connection, model: Model, *, min_chunks: int = MIN_CHUNKS, is_patient: bool = True
+) -> list[str]:
     """Build the indexes that a model lacks once it is large enough, and return the names of those built.
 
-    Returns at once when another process is building, or while runs are at work, which will ask again at their end. Takes an autocommit connection, since CONCURRENTLY cannot run
-    inside a transaction, and a direct one: behind a transaction pooler, the lock and the settings of the session would
-    stay with whoever comes next. An index left invalid by a build that died is dropped and built again.
+    Returns at once when another process is building, or, if `is_patient`, while runs are at work, which will ask again
+    at their end.
+    Takes an autocommit connection, since CONCURRENTLY cannot run inside a transaction, and a direct one: behind a
+    transaction pooler, the lock and the settings of the session would stay with whoever comes next. An index left
+    invalid by a build that died is dropped and built again.
     """
     if not await _is_large(connection, model, min_chunks):
         return []
-    if await jobs.is_any_at_work(connection) and not await _is_large(connection, model, min_chunks * PATIENCE):
+    is_early = is_patient and await jobs.is_any_at_work(connection)
+    if is_early and not await _is_large(connection, model, min_chunks * PATIENCE):
         return []
     row = await (await connection.execute("SELECT pg_try_advisory_lock(%s)", (_INDEX_LOCK,))).fetchone()
     if not row or not row[0]:
@@ -61,6 +66,19 @@ async def ensure(connection: Connection, model: Model, *, min_chunks: int = MIN_
             await connection.execute("RESET maintenance_work_mem")
             await connection.execute("RESET max_parallel_maintenance_workers")
             await connection.execute("SELECT pg_advisory_unlock(%s)", (_INDEX_LOCK,))
+
+
+async def drop(connection: Connection, model: Model) -> int:
+    """Drop a model's search indexes without blocking anybody, and return their bytes. Connect as for `ensure`."""
+    row = await (
+        await connection.execute(
+            "SELECT coalesce(sum(pg_relation_size(to_regclass(name))), 0)::bigint FROM unnest(%s::text[]) AS name",
+            (list(_definitions(model)),),
+        )
+    ).fetchone()
+    for name in _definitions(model):
+        await connection.execute(sql.SQL("DROP INDEX CONCURRENTLY IF EXISTS {}").format(sql.Identifier(name)))
+    return int(row[0]) if row else 0
 
 
 async def _build(connection: Connection, name: str, definition: sql.Composed) -> None:

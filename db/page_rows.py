@@ -34,8 +34,19 @@ class ChunkRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Cover:
+    """A page under a model that is being built: its chunks in order by their hashes, and its distinct chunks."""
+
+    model_id: int
+    manifest: Sequence[bytes]
+    chunks: Sequence[ChunkRow]
+
+
+@dataclass(frozen=True, slots=True)
 class PageRow:
-    """A page as it is written: its fields, its manifest, and its distinct chunks.
+    """A page as it is written: its fields, its manifest, and its distinct chunks, both of the active model.
+
+    `covers`: the same under models that are being built, where they have vectors for it.
 
     `seen_at` is the time of the check it rests on: None for one made now, the stored time for a page written again from
     what is stored. `is_changed` is False for a text that is only embedded anew.
@@ -56,6 +67,7 @@ class PageRow:
     seen_at: dt.datetime | None = None
     fetch: Fetch | None = None
     is_changed: bool = True
+    covers: Sequence[Cover] = ()
 
 
 @dataclass(frozen=True, slots=True)

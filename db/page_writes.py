@@ -1,7 +1,7 @@
 """Writing the index: pages with their embeddings, failures and tombstones.
 
-Rows go in as typed arrays in psycopg's binary format. Who writes does so inside `write`, which opens the transaction
-and holds the run's fence.
+Rows go in as typed arrays in psycopg's binary format. Who writes does so inside `write`, which opens the transaction,
+holds the run's fence, and says which models have a part in the index.
 """
 
 from __future__ import annotations
@@ -9,10 +9,12 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from pgvector import Vector
 from psycopg.types.json import Jsonb
 
+from db import manifests
 from db.errors import FenceLost, IncompleteWrite
+from db.manifests import Entry
+from db.models import STATES_LOCK, Roles
 from db.page_rows import PageRow, SeenPage
 from db.sql import load
 
@@ -27,17 +29,20 @@ _SQL = load("page_writes")
 
 
 @asynccontextmanager
-async def write(connection: Connection, domain: str, fence: int) -> AsyncIterator[None]:
+async def write(connection: Connection, domain: str, fence: int) -> AsyncIterator[Roles]:
     """Open a transaction that holds the run's fence; whatever is written inside lands whole or not at all.
 
-    Raises `FenceLost` when another run has taken the domain.
+    Yields the models' roles, which stay as they are until the end. Raises `FenceLost` when another run has taken the
+    domain.
     """
     async with connection.transaction():
+        # A statement of its own: one that waits for the lock would go on to read the states from before the wait.
+        await connection.execute(_SQL["lock_states"], {"key": STATES_LOCK})
         row = await (await connection.execute(_SQL["lock_fence"], {"domain": domain, "fence": fence})).fetchone()
         if row is None:
             msg = f"another run has taken the domain {domain} (fence {fence} is old): nothing more is written"
             raise FenceLost(msg)
-        yield
+        yield Roles(row[0], frozenset(row[1]))
 
 
 async def replace_pages(
@@ -53,33 +58,35 @@ async def replace_pages(
     if not batch:
         return {}
     ids = await _upsert_pages(connection, source_id, batch)
-    chunks = [(position, chunk) for position, page in enumerate(batch, 1) for chunk in page.chunks]
-    cursor = await connection.execute(
-        _SQL["insert_embeddings"],
-        {
-            "model_id": model_id,
-            "source_id": source_id,
-            "page_ids": [ids[page.url] for page in batch],
-            "languages": [page.language for page in batch],
-            "positions": [position for position, _ in chunks],
-            "chunk_hashes": [chunk.hash for _, chunk in chunks],
-            "headings": [chunk.heading for _, chunk in chunks],
-            "contents": [chunk.content for _, chunk in chunks],
-            "token_counts": [chunk.token_count for _, chunk in chunks],
-            "embeddings": [None if chunk.embedding is None else Vector(chunk.embedding) for _, chunk in chunks],
-        },
-        binary=True,
-    )
-    held = {page_id: kept + added for page_id, kept, added, _ in await cursor.fetchall()}
-    for page in batch:
-        if held[ids[page.url]] != len(page.chunks):
-            msg = f"{page.url}: {held[ids[page.url]]} embeddings for {len(page.chunks)} chunks"
-            raise IncompleteWrite(msg)
-        if {chunk.hash for chunk in page.chunks} != set(page.manifest):
-            msg = f"{page.url}: its chunks are not those of its manifest"
-            raise IncompleteWrite(msg)
+    entries = [
+        Entry(ids[page.url], page.url, page.language, page.content_hash, page.manifest, page.chunks) for page in batch
+    ]
+    await manifests.replace_embeddings(connection, source_id, model_id, entries)
     await _welcome(connection, source_id, [page.url for page in batch])
     return ids
+
+
+async def cover_pages(
+    connection: Connection, source_id: UUID, model_id: int, pages: Iterable[PageRow], ids: Mapping[str, int]
+) -> int:
+    """Write what `replace_pages` wrote under a model that is being built, too; return how many of the pages it covers.
+
+    Of a batch that would be incomplete nothing is kept: its pages are left to whoever builds the model.
+    """
+    entries = [
+        Entry(ids[page.url], page.url, page.language, page.content_hash, cover.manifest, cover.chunks)
+        for page in sorted(pages, key=lambda page: page.url)
+        for cover in page.covers
+        if cover.model_id == model_id
+    ]
+    if not entries:
+        return 0
+    try:
+        async with connection.transaction():
+            await manifests.cover(connection, source_id, model_id, entries)
+    except IncompleteWrite:
+        return 0
+    return len(entries)
 
 
 async def twins(connection: Connection, source_id: UUID, hashes: Sequence[bytes]) -> dict[bytes, tuple[int, str]]:

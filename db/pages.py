@@ -302,6 +302,15 @@ async def broken_pages(connection: Connection, limit: int = 100) -> list[tuple[i
     return [(row[0], row[1], row[2]) for row in await cursor.fetchall()]
 
 
+async def broken_covers(connection: Connection, limit: int = 100) -> list[tuple[int, UUID, str]]:
+    """Return (id, source, URL) of pages whose embeddings under another model than the active are not its manifest's.
+
+    Empty in a sound index, also while models are being built.
+    """
+    cursor = await connection.execute(_SQL["broken_covers"], {"limit": limit})
+    return [(row[0], row[1], row[2]) for row in await cursor.fetchall()]
+
+
 async def coverage(connection: Connection) -> Coverage:
     """Return the counts of the whole index for the active model."""
     row = await (await connection.execute(_SQL["coverage"])).fetchone()

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Collection, Mapping, Sequence
 
-    from db.page_rows import Fetch
+    from db.page_rows import Cover, Fetch
     from db.pages import KnownPage, Standing
     from pipelines.chunker import Chunk
     from pipelines.trust import Signal
@@ -48,6 +48,7 @@ class PageItem:
     content_hash: bytes | None = field(default=None, repr=False)
     chunks: Sequence[Chunk] = field(default=(), repr=False)
     vectors: Mapping[bytes, Any] = field(default_factory=dict, repr=False)
+    covers: Sequence[Cover] = field(default=(), repr=False)
 
 
 @dataclass(slots=True)

@@ -19,6 +19,7 @@ PIPELINES = {
     "pipelines.unchanged.UnchangedPipeline": 200,
     "pipelines.chunking.ChunkingPipeline": 300,
     "pipelines.embedding.EmbeddingPipeline": 400,
+    "pipelines.covering.CoveringPipeline": 450,
     "pipelines.upsert.UpsertPipeline": 500,
 }
 SECRETS = ("_KEY", "_PASSWORD", "_SECRET", "_TOKEN")
@@ -30,6 +31,9 @@ DEFAULTS = {
     "LCL_EMBEDDING_PROVIDER": "local",
     "LCL_EMBEDDING_BATCH_SIZE": 256,
     "LCL_EMBEDDING_TIMEOUT": 30,
+    "LCL_EMBEDDING_TOKENS_PER_REQUEST": 300_000,
+    "LCL_EMBEDDING_CONCURRENCY": 4,
+    "LCL_EMBEDDING_LINGER": 0.03,
     "LCL_CHUNK_SIZE": 1000,
     "LCL_RECRAWL_AFTER": 86_400,
     "LCL_MAX_FAILURE_SHARE": 0.5,
@@ -41,7 +45,7 @@ DEFAULTS = {
 
 
 class IndexAddon:
-    """Wires the five pipelines and the extension that owns a run, with defaults that the project can override.
+    """Wires the pipelines and the extension that owns a run, with defaults that the project can override.
 
     A setting that the project does not give is taken from the environment under the same name, unless it is a secret.
     """
@@ -59,7 +63,9 @@ class IndexAddon:
         """Fill in the `LCL_` settings, for commands as well as for crawls."""
         environment = os.environ.items()
         given = {name: value for name, value in environment if name.startswith("LCL_") and not name.endswith(SECRETS)}
-        for name, value in {**DEFAULTS, **given}.items():
+        for name, value in DEFAULTS.items():
+            settings.set(name, value, priority="default")  # the lowest, by which `Named` knows them
+        for name, value in given.items():
             settings.set(name, value, priority="addon")
 
     def update_settings(self, settings: BaseSettings) -> None:

@@ -10,7 +10,7 @@ import re
 from bisect import bisect_right
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from semantic_text_splitter import MarkdownSplitter
 
@@ -18,8 +18,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _VERSION = 1
+_NAME = re.compile(r"^markdown-(\d{1,6})-v(\d+)$")
 _HEADING = re.compile(r"^(#{1,6})[ \t]+(.+?)[ \t#]*$")
 _FENCE = re.compile(r"^ {0,3}(```|~~~)")
+
+
+class UnknownChunker(ValueError):
+    """A chunker's version that this code cannot cut like."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +44,15 @@ class Chunker:
 
     def __init__(self, size: int) -> None:
         self.size = size
+
+    @classmethod
+    def of(cls, version: str) -> Self:
+        """Return the chunker of a version. Raises `UnknownChunker`."""
+        name = _NAME.match(version)
+        if name is None or int(name[2]) != _VERSION or not int(name[1]):
+            msg = f"its chunks are cut by {version!r}, which this version of LCL Spiders cannot: update it"
+            raise UnknownChunker(msg)
+        return cls(int(name[1]))
 
     @property
     def version(self) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from itemadapter import ItemAdapter
 
-from pipelines.chunker import Chunker
+from pipelines.index_model import chunker_of
 from pipelines.outcome import Outcome
 from pipelines.run import Run
 from pipelines.unchanged import REEMBED
@@ -15,33 +15,36 @@ from pipelines.unchanged import REEMBED
 if TYPE_CHECKING:
     from scrapy.crawler import Crawler
 
+    from pipelines.chunker import Chunk, Chunker
+
 LARGE = 200_000  # characters; cutting this much takes longer than the event loop should wait
 
 
-class ChunkingPipeline:
-    """Cuts pages with the one chunker."""
+async def cut(chunker: Chunker, content: str, title: str | None) -> list[Chunk]:
+    """Return the chunks of a page, cut in a thread where that takes long. Raises `ValueError` or `UnicodeError`."""
+    if len(content) > LARGE:
+        return await asyncio.to_thread(chunker.cut, content, title)
+    return chunker.cut(content, title)
 
-    def __init__(self, run: Run, chunker: Chunker) -> None:
+
+class ChunkingPipeline:
+    """Cuts pages with the one chunker, that of the index's model."""
+
+    def __init__(self, run: Run) -> None:
         self._run = run
-        self._chunker = chunker
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> Self:
         """Build for one crawl."""
-        run = Run.of(crawler)
-        return cls(run, Chunker(run.config.chunk_size))
+        return cls(Run.of(crawler))
 
     async def process_item(self, item: Any) -> Any:
         """Set `chunks` of a present page. A page that cannot be cut fails alone, with its old version kept."""
         page = ItemAdapter(item)
         if page["outcome"] != Outcome.PRESENT:
             return item
-        content = page["content"]
         try:
-            if len(content) > LARGE:
-                page["chunks"] = await asyncio.to_thread(self._chunker.cut, content, page["title"])
-            else:
-                page["chunks"] = self._chunker.cut(content, page["title"])
+            page["chunks"] = await cut(chunker_of(self._run.model), page["content"], page["title"])
         except (ValueError, UnicodeError) as error:
             page["outcome"], page["reason"], page["message"] = Outcome.FAILED, "chunking_failed", str(error)
             return item

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 from scrapy.utils.conf import closest_scrapy_cfg
 
 from db.connection import Address
+from pipelines.embedding_config import EmbeddingConfig
+from pipelines.numbers import share, whole_number
 
 if TYPE_CHECKING:
     from scrapy.settings import BaseSettings
 
-PROVIDERS = ("local", "openai")
+    from pipelines.providers import ProviderSpec
 
 
 @dataclass(frozen=True)
@@ -23,11 +25,7 @@ class Config:
 
     database: Address
     lock_database_url: str | None
-    embedding_provider: str
-    embedding_model: str | None
-    embedding_dimensions: int | None
-    embedding_batch_size: int
-    embedding_timeout: float
+    embedding: EmbeddingConfig
     chunk_size: int
     recrawl_after: float
     max_failure_share: float
@@ -36,24 +34,21 @@ class Config:
     trust_audit_every: int
     max_staleness: float
 
+    @property
+    def spec(self) -> ProviderSpec:
+        """The provider and model that the settings name."""
+        return self.embedding.spec
+
     @classmethod
     def from_settings(cls, settings: BaseSettings) -> Config:
         """Read the `LCL_` settings. Raises `ValueError` naming the setting that is wrong and what it may be."""
-        provider = str(settings.get("LCL_EMBEDDING_PROVIDER") or "local")
-        if provider not in PROVIDERS:
-            msg = f"LCL_EMBEDDING_PROVIDER is {provider!r}: choose one of {', '.join(PROVIDERS)}"
-            raise ValueError(msg)
         return cls(
             database=database_address(settings),
             lock_database_url=settings.get("LCL_LOCK_DATABASE_URL") or None,
-            embedding_provider=provider,
-            embedding_model=settings.get("LCL_EMBEDDING_MODEL") or None,
-            embedding_dimensions=_number(settings, "LCL_EMBEDDING_DIMENSIONS", None, 1, 4000),
-            embedding_batch_size=whole_number(settings, "LCL_EMBEDDING_BATCH_SIZE", 1, 2048),
-            embedding_timeout=float(whole_number(settings, "LCL_EMBEDDING_TIMEOUT", 1, 600)),
+            embedding=EmbeddingConfig.from_settings(settings),
             chunk_size=whole_number(settings, "LCL_CHUNK_SIZE", 100, 20_000),
             recrawl_after=float(whole_number(settings, "LCL_RECRAWL_AFTER", 0, 10**9)),
-            max_failure_share=_share(settings, "LCL_MAX_FAILURE_SHARE"),
+            max_failure_share=share(settings, "LCL_MAX_FAILURE_SHARE"),
             index_min_chunks=whole_number(settings, "LCL_INDEX_MIN_CHUNKS", 1, 10**9),
             trust_after=whole_number(settings, "LCL_TRUST_AFTER", 1, 10**6),
             trust_audit_every=whole_number(settings, "LCL_TRUST_AUDIT_EVERY", 1, 10**6),
@@ -78,38 +73,3 @@ def database_address(settings: BaseSettings) -> Address:
 def _given(settings: BaseSettings, name: str) -> str | None:
     # `scrapy list` loads no add-on, which would have put the environment into the settings.
     return settings.get(name) or os.environ.get(name) or None
-
-
-def whole_number(settings: BaseSettings, name: str, low: int, high: int, default: int | None = None) -> int:
-    """Return a setting that must be a whole number in a range. Raises `ValueError` that says so."""
-    value = _number(settings, name, default, low, high)
-    if value is None:
-        msg = f"{name} is not set: give a whole number from {low} to {high}"
-        raise ValueError(msg)
-    return value
-
-
-def _number(settings: BaseSettings, name: str, default: int | None, low: int, high: int) -> int | None:
-    given = settings.get(name)
-    if given is None or given == "":
-        return default
-    try:
-        value = int(given)
-    except (TypeError, ValueError):
-        value = low - 1
-    if not low <= value <= high:
-        msg = f"{name} is {given!r}: give a whole number from {low} to {high}"
-        raise ValueError(msg)
-    return value
-
-
-def _share(settings: BaseSettings, name: str) -> float:
-    given = settings.get(name)
-    try:
-        value = float(given)
-    except (TypeError, ValueError):
-        value = -1.0
-    if not 0.0 <= value <= 1.0:
-        msg = f"{name} is {given!r}: give a share from 0 to 1"
-        raise ValueError(msg)
-    return value

@@ -13,10 +13,11 @@ from db import pages
 from db.errors import DatabaseProblem
 from pipelines.batching import Batcher
 from pipelines.chunker import distinct
+from pipelines.embedder import Stopped
 from pipelines.outcome import Outcome
-from pipelines.providers import ProviderError, ProviderRefused, ProviderUnavailable
+from pipelines.providers import ProviderError, ProviderRefused
 from pipelines.run import Run
-from pipelines.vectors import VectorSource
+from pipelines.vectors import Found, VectorSource
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     Vectors = Mapping[bytes, Vector]
 
-LINGER = 0.1
+LINGER = 0.02  # for the question to the database; the embedder waits again, for texts of other runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +39,33 @@ class _Page:
     chunks: Mapping[bytes, Chunk]
 
 
+class _RunMeter:
+    """Counts for a run, which wants nothing more when it stops by itself, nor when its crawl is ended from outside."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+
+    @property
+    def stop_reason(self) -> str | None:
+        """Why nothing more is wanted."""
+        return self._run.stop_reason or ("shutdown" if self._run.is_shutting_down else None)
+
+    def count(self, name: str, by: int = 1) -> None:
+        """Add to a counter of the run."""
+        self._run.count(name, by)
+
+
 class EmbeddingPipeline:
     """Keeps the chunks that a page has, and gets vectors for the others."""
 
     def __init__(self, run: Run) -> None:
         self._run = run
-        self._vectors = VectorSource(run)
-        size = run.config.embedding_batch_size
+        self._source: VectorSource | None = None
+        embedding = run.config.embedding
+        size = embedding.batch_size
+        # One more than there are requests at a time: the next one has its texts ready when a request ends.
         self._batcher: Batcher[_Page, Vectors | ProviderRefused] = Batcher(
-            self._embed_batch, max_items=size, max_weight=size, linger=LINGER, concurrency=2
+            self._embed_batch, max_items=size, max_weight=size, linger=LINGER, concurrency=embedding.concurrency + 1
         )
 
     @classmethod
@@ -65,6 +84,8 @@ class EmbeddingPipeline:
             return item
         try:
             answer = await self._batcher.submit(_Page(page["url"], page["known"] is None, chunks), weight=len(chunks))
+        except Stopped as error:
+            raise DropItem(f"{page['url']} stays as it was: {error}", log_level="DEBUG") from error
         except ProviderError as error:
             raise self._end_run("provider_unavailable", page["url"], error) from error
         except DatabaseProblem as error:
@@ -85,26 +106,37 @@ class EmbeddingPipeline:
         await self._batcher.close()
 
     async def _embed_batch(self, batch: Sequence[_Page]) -> list[Vectors | ProviderRefused]:
-        if self._run.stop_reason is not None:
-            msg = "the run is stopping"
-            raise ProviderUnavailable(msg)
-        try:
-            return list(await self._vectors_of(batch))
-        except ProviderRefused as error:
-            if len(batch) == 1:
-                return [error]
-        return [answer for page in batch for answer in await self._embed_batch([page])]
-
-    async def _vectors_of(self, batch: Sequence[_Page]) -> list[Vectors]:
         own = await self._own_chunks(batch)
         lacking = [
             {digest: chunk.text for digest, chunk in page.chunks.items() if digest not in own.get(page.url, ())}
             for page in batch
         ]
         texts = {digest: text for page in lacking for digest, text in page.items()}
-        found, embedded = await self._vectors.get(texts)
-        self._count(batch, own, lacking, found, embedded)
-        return [{digest: found[digest] for digest in page} for page in lacking]
+        found = await self._vectors.get(texts)
+        refusals = [
+            next((found.refused[digest] for digest in page if digest in found.refused), None) for page in lacking
+        ]
+        whole = [at for at, refusal in enumerate(refusals) if refusal is None]
+        self._count([batch[at] for at in whole], own, [lacking[at] for at in whole], found)
+        return [
+            refusal or {digest: found.vectors[digest] for digest in page}
+            for page, refusal in zip(lacking, refusals, strict=True)
+        ]
+
+    @property
+    def _vectors(self) -> VectorSource:
+        """The run's source of vectors, made when the first page needs it: the run is open by then."""
+        if self._source is None:
+            run = self._run
+            self._source = VectorSource(
+                run.runtime,
+                run.embedder,
+                run.model.id,
+                run.model.dimensions,
+                _RunMeter(run),
+                reuse=not run.arguments.reembed,
+            )
+        return self._source
 
     async def _own_chunks(self, batch: Sequence[_Page]) -> dict[str, dict[bytes, int | None]]:
         run = self._run
@@ -120,8 +152,7 @@ class EmbeddingPipeline:
         batch: Sequence[_Page],
         own: Mapping[str, Mapping[bytes, int | None]],
         lacking: Sequence[Mapping[bytes, str]],
-        found: Vectors,
-        embedded: set[bytes],
+        found: Found,
     ) -> None:
         """Count what was saved: a chunk is kept, or reused, or was embedded for exactly one of the pages."""
         kept = [
@@ -131,8 +162,8 @@ class EmbeddingPipeline:
             if digest not in lacks
         ]
         lacked = Counter(digest for page in lacking for digest in page)
-        reused = list((lacked - Counter(embedded)).elements())
+        reused = list((lacked - Counter(found.embedded)).elements())
         self._run.count("chunks/kept", len(kept))
         self._run.count("chunks/reused", len(reused))
-        saved = [own[url][digest] for url, digest in kept] + [found[digest][1] for digest in reused]
+        saved = [own[url][digest] for url, digest in kept] + [found.vectors[digest][1] for digest in reused]
         self._run.count("tokens/saved", sum(count or 0 for count in saved))

@@ -22,6 +22,7 @@ An item of any class will do, as long as ItemAdapter can read and set these fiel
 | `content_hash` | unchanged | sha256 of the normalised title and content |
 | `chunks` | chunking | the page's chunks in order |
 | `vectors` | embedding | `{chunk hash: (vector, token count)}` of the chunks that the page does not have yet |
+| `covers` | covering | the page under each model that is being built and has vectors for it |
 """
 
 from __future__ import annotations

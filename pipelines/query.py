@@ -1,4 +1,4 @@
-"""Search from Python: the query embedded by the configured provider, and put to the index.
+"""Search from Python: the query embedded with the index's own model, and put to the index.
 
     import asyncio
     from pipelines.query import search
@@ -30,17 +30,15 @@ from scrapy.utils.conf import closest_scrapy_cfg
 from scrapy.utils.project import get_project_settings
 
 from db import models, overview, sources
-from db.errors import ModelMismatch
 from db.search import search_pages
-from pipelines import runtime
+from pipelines import index_model, runtime
 from pipelines.config import Config
-from pipelines.providers import checked
 
 if TYPE_CHECKING:
     from db.connection import Connection
     from db.models import Model
     from db.pages import Embedding
-    from pipelines.providers import EmbeddingProvider
+    from pipelines.runtime import Runtime
 
 
 @dataclass(frozen=True)
@@ -78,7 +76,7 @@ async def search(
 
     `text_only` asks the full text alone and needs no provider. An empty index has no results.
 
-    Raises `DatabaseProblem` (a `ModelMismatch` when the index is made with another model than the configured one),
+    Raises `DatabaseProblem` (a `ModelMismatch` when what answers is not the model that the index is made with),
     `SourceNotFound`, `AmbiguousSource`, `ProviderError`, or `ValueError` for a query without a word.
     """
     if not query.strip():
@@ -92,28 +90,29 @@ async def search(
         if model is None:
             return []
         # No connection is held while the provider answers.
-        vector = None if text_only else await _embed(await shared.load_provider(), model, query)
+        vector = None if text_only else await _embed(shared, model, query)
         async with shared.pool.connection() as connection:
             return await _ask(connection, query, vector, limit, source)
     finally:
         await runtime.give_back(shared)
 
 
-async def _embed(provider: EmbeddingProvider, model: Model, query: str) -> Embedding:
+class _Uncounted:
+    """The meter of a query."""
+
+    stop_reason: str | None = None
+
+    def count(self, name: str, by: int = 1) -> None:
+        """Count nothing: a query belongs to no run."""
+
+
+async def _embed(shared: Runtime, model: Model, query: str) -> Embedding:
     """Embed with the active model, or not at all: distances between two models' vectors mean nothing."""
-    configured = f"{provider.name}/{provider.model}"
-    if (provider.name, provider.model) == (model.provider, model.name):
-        answer = await provider.embed([query])
-        size = answer.vectors.shape[-1]
-        if size == model.dimensions:
-            vector: Embedding = checked(answer, [query], model.dimensions).vectors[0]
-            return vector
-        configured = f"{configured} ({size} dimensions)"
-    msg = (
-        f"the index is made with {model}, but {configured} is configured. Set LCL_EMBEDDING_PROVIDER, "
-        "LCL_EMBEDDING_MODEL and LCL_EMBEDDING_DIMENSIONS back, or search by text alone."
-    )
-    raise ModelMismatch(msg)
+    embedder = await shared.embedder(index_model.spec_of(model, shared.config.spec))
+    answer = await embedder.embed([query], _Uncounted())
+    index_model.held_to(model, answer.vectors.shape[-1])
+    vector: Embedding = answer.vectors[0]
+    return vector
 
 
 async def _ask(

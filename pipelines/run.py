@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from db.sources import Source
     from pipelines.arguments import RunArguments
     from pipelines.config import Config
+    from pipelines.embedder import Embedder
     from pipelines.runtime import Runtime
     from pipelines.trust import Trust
 
@@ -68,6 +69,7 @@ class Run:
     job_id: UUID
     fence: int
     model: Model
+    embedder: Embedder
     runtime: Runtime
     started_at: dt.datetime
     known_pages: int
@@ -85,6 +87,7 @@ class Run:
         self.departures: dict[str, Departure] = {}
         self.check_bounds = bounds(config.recrawl_after, LONGEST_INTERVAL, config.max_staleness)
         self.usual_yield: float | None = None
+        self.building: list[tuple[Model, Embedder]] = []
         self.has_left_out: Callable[[], bool] = lambda: False
         self._reference = weakref.ref(crawler)
         self._closing: asyncio.Task[None] | None = None
@@ -101,6 +104,12 @@ class Run:
         except KeyError:
             msg = "the run extension is not enabled: add ADDONS = {'pipelines.IndexAddon': 500} to the settings"
             raise ValueError(msg) from None
+
+    @property
+    def is_shutting_down(self) -> bool:
+        """Whether the crawl is being ended from outside, by a signal or by its worker."""
+        engine = self._crawler.engine
+        return engine is not None and not engine.running
 
     @property
     def max_staleness(self) -> dt.timedelta:

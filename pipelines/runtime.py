@@ -1,4 +1,4 @@
-"""What the crawls of one process share: the connection pool and the embedding provider.
+"""What the crawls of one process share: the connection pool and the embedders.
 
 Leased by reference count for each event loop and configuration: a crawl holds a lease for its run, a worker for its
 life. The last one to give back closes.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from typing import TYPE_CHECKING, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -26,8 +25,7 @@ from tenacity import (
 from db import indexes, schema
 from db.connection import connect, open_pool
 from db.errors import DatabaseUnavailable, one_line
-from pipelines import providers
-from pipelines.providers.base import PROBE
+from pipelines.embedder import embedder_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -35,7 +33,8 @@ if TYPE_CHECKING:
     from db.connection import Connection, Pool
     from db.models import Model
     from pipelines.config import Config
-    from pipelines.providers import EmbeddingProvider
+    from pipelines.embedder import Embedder
+    from pipelines.providers import ProviderSpec
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +45,6 @@ PERMANENT = (psycopg.errors.ProgramLimitExceeded,)
 HOPELESS = (psycopg.errors.ReadOnlySqlTransaction, psycopg.errors.InsufficientPrivilege)
 ATTEMPTS = 6
 GIVE_UP_AFTER = 20  # seconds
-HEALTH_LASTS = 30.0  # seconds; a worker begins many runs in that time
 
 
 class Runtime:
@@ -62,49 +60,16 @@ class Runtime:
         self.direct_url = config.lock_database_url or url
         self.pool = pool
         self.leases = 0
-        self._provider: EmbeddingProvider | None = None
         self._given_up = False
         self._loading = asyncio.Lock()
-        self._dimensions = 0
-        self._checked_at = -HEALTH_LASTS
+        self._embedders: dict[ProviderSpec, Embedder] = {}
 
-    @property
-    def provider(self) -> EmbeddingProvider:
-        """The embedding provider. Raises `ProviderUnavailable` before `load_provider`."""
-        if self._provider is None:
-            msg = "the embedding provider is not loaded"
-            raise providers.ProviderUnavailable(msg)
-        return self._provider
-
-    async def load_provider(self) -> EmbeddingProvider:
-        """Return the embedding provider, made on the first call. Raises `ProviderMisconfigured`."""
+    async def embedder(self, spec: ProviderSpec) -> Embedder:
+        """Return the embedder of a model, made on the first call for it. Raises `ProviderMisconfigured`."""
         async with self._loading:
-            if self._provider is None:
-                self._provider = await asyncio.to_thread(providers.create, self.config)
-            return self._provider
-
-    async def check_provider(self) -> int:
-        """Return the length of the provider's vectors, found by embedding a few words; asked twice a minute at most.
-
-        Raises `ProviderError`; a provider that does not answer in time is `ProviderUnavailable`.
-        """
-        provider = await self.load_provider()
-        if time.monotonic() - self._checked_at < HEALTH_LASTS:
-            return self._dimensions
-        timeout = self.config.embedding_timeout
-        try:
-            async with asyncio.timeout(timeout):
-                probe = await provider.embed([PROBE])
-        except TimeoutError as error:
-            msg = (
-                f"the embedding provider {provider.name} did not answer a health check in {timeout:.0f} s. "
-                "Check OPENAI_BASE_URL, or raise LCL_EMBEDDING_TIMEOUT"
-            )
-            raise providers.ProviderUnavailable(msg) from error
-        dimensions = self.config.embedding_dimensions or int(probe.vectors.shape[-1])
-        providers.checked(probe, [PROBE], dimensions)
-        self._dimensions, self._checked_at = dimensions, time.monotonic()
-        return dimensions
+            if spec not in self._embedders:
+                self._embedders[spec] = await embedder_of(spec, self.config.embedding)
+            return self._embedders[spec]
 
     async def use_connection(self, action: Callable[[Connection], Awaitable[R]]) -> R:
         """Run an action over a pooled connection, again after a transient fault (A10): it must bear repetition.
@@ -148,9 +113,9 @@ class Runtime:
             logger.info("built %s", ", ".join(built))
 
     async def close(self) -> None:
-        """Close the provider and the pool."""
-        if self._provider is not None:
-            await self._provider.close()
+        """Close the embedders and the pool."""
+        for embedder in self._embedders.values():
+            await embedder.close()
         await self.pool.close()
 
 
@@ -162,7 +127,7 @@ async def lease(config: Config) -> Runtime:
     """Return the shared parts for this configuration, made on the first lease.
 
     An embedded database is started and migrated. Raises `DatabaseUnavailable` or `SchemaOutdated` (a foreign database
-    is never migrated unasked). The provider is not loaded yet.
+    is never migrated unasked). No embedder is made yet.
     """
     loop = asyncio.get_running_loop()
     async with _locks.setdefault(loop, asyncio.Lock()):
@@ -174,7 +139,7 @@ async def lease(config: Config) -> Runtime:
 
 
 async def give_back(runtime: Runtime) -> None:
-    """End one lease; the last closes the pool and the provider."""
+    """End one lease; the last closes the pool and the embedders."""
     loop = asyncio.get_running_loop()
     async with _locks.setdefault(loop, asyncio.Lock()):
         runtime.leases -= 1

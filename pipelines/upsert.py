@@ -12,7 +12,7 @@ from itemadapter import ItemAdapter
 from scrapy.exceptions import DropItem
 
 from db import pages
-from db.errors import DatabaseProblem, FenceLost
+from db.errors import DatabaseProblem, FenceLost, ModelChanged
 from db.page_rows import ChunkRow, Departure, DuplicatePage, Failure, PageRow, SeenPage, Validators
 from db.pages import Savings
 from pipelines.batching import Batcher
@@ -85,6 +85,9 @@ class UpsertPipeline:
             return await self._batcher.submit(write, weight=_weight(write))
         except FenceLost as error:
             self._run.stop("lock_lost", str(error))
+            raise DropItem(str(error), log_level="DEBUG") from error
+        except ModelChanged as error:
+            self._run.stop("model_changed", str(error))
             raise DropItem(str(error), log_level="DEBUG") from error
         except DatabaseProblem as error:
             self._run.stop(error.reason, _unavailable(error))
@@ -208,6 +211,7 @@ def _as_row(page: ItemAdapter) -> PageRow:
         seen_at=page.get("seen_at"),
         fetch=page.get("fetch"),
         is_changed=page["reason"] != REEMBED,
+        covers=page.get("covers", ()),
     )
 
 
@@ -232,7 +236,8 @@ def _weight(write: Write) -> int:
     if isinstance(write, DuplicatePage):
         return 2 * len(write.row.content)
     if isinstance(write, PageRow):
-        vectors = sum(chunk.embedding.nbytes for chunk in write.chunks if chunk.embedding is not None)
+        chunks = [*write.chunks, *(chunk for cover in write.covers for chunk in cover.chunks)]
+        vectors = sum(chunk.embedding.nbytes for chunk in chunks if chunk.embedding is not None)
         return 2 * len(write.content) + vectors
     return 200
 

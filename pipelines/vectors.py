@@ -2,116 +2,113 @@
 
 from __future__ import annotations
 
-import asyncio
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from cachetools import LRUCache
 
 from db import pages
-from pipelines.providers import ProviderRefused, ProviderUnavailable, UnusableVector, checked
+from pipelines.providers import ProviderMisconfigured, ProviderRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from db.pages import Embedding
-    from pipelines.run import Run
+    from pipelines.embedder import Embedder, Meter
+    from pipelines.runtime import Runtime
 
     Vector = tuple[Embedding, int | None]
 
-CACHED_VECTORS = 4096
-UNUSABLE_IN_A_ROW = 3  # a provider of which this many texts in a row have no vector is ill, not they
+CACHE_BYTES = 16 * 1024 * 1024  # by bytes, since a vector has 1 kB or 16
+ENTRY_BYTES = 400  # what an entry takes beside its numbers: hash, array, tuple, the cache's own
+REMEMBERED_REFUSALS = 10_000
+
+
+@dataclass
+class Found:
+    """What came of asking for the vectors of some texts, all by chunk hash.
+
+    `vectors` come with their token counts, None where the provider tells none. `embedded` are those of them that had
+    to be embedded for this call. `refused` are the texts that have no vector, each with the reason.
+    """
+
+    vectors: dict[bytes, Vector] = field(default_factory=dict)
+    embedded: set[bytes] = field(default_factory=set)
+    refused: dict[bytes, ProviderRefused] = field(default_factory=dict)
 
 
 class VectorSource:
-    """Finds or makes the vector of each text, each text once in a run however many pages ask for it at a time.
+    """Finds or makes the vectors of texts under one model, for one run. A text that is refused is not sent again.
 
-    A vector comes with its token count, None where the provider does not tell it.
+    `reuse` False does not ask the database. What is embedded is counted on `meter`, and the size of the cache there as
+    `cache/vector_bytes`.
     """
 
-    def __init__(self, run: Run) -> None:
-        self._run = run
-        self._recent: LRUCache[bytes, Vector] = LRUCache(CACHED_VECTORS)
-        self._asked: dict[bytes, asyncio.Future[Vector]] = {}
-        self._unusable_in_a_row = 0
+    def __init__(
+        self,
+        runtime: Runtime,
+        embedder: Embedder,
+        model_id: int,
+        dimensions: int,
+        meter: Meter,
+        *,
+        reuse: bool = True,
+    ) -> None:
+        self._runtime = runtime
+        self._embedder = embedder
+        self._model_id = model_id
+        self._dimensions = dimensions
+        self._meter = meter
+        self._reuse = reuse
+        self._recent: LRUCache[bytes, Vector] = LRUCache(CACHE_BYTES, getsizeof=_size)
+        self._refused: LRUCache[bytes, ProviderRefused] = LRUCache(REMEMBERED_REFUSALS)
 
-    async def get(self, texts: Mapping[bytes, str]) -> tuple[dict[bytes, Vector], set[bytes]]:
-        """Return the vectors by chunk hash, and which of them had to be embedded for this call.
+    async def get(self, texts: Mapping[bytes, str]) -> Found:
+        """Return the vectors of texts given by chunk hash; a text that is refused costs no other its vector.
 
-        Raises `ProviderRefused` when a text has no vector, `ProviderUnavailable` or `DatabaseUnavailable`.
+        Raises `ProviderError` (`Stopped` when the meter has stopped), or `DatabaseUnavailable`.
         """
-        found = {digest: self._recent[digest] for digest in texts if digest in self._recent}
-        elsewhere = {digest: self._asked[digest] for digest in texts if digest in self._asked and digest not in found}
-        mine = {digest: text for digest, text in texts.items() if digest not in found and digest not in elsewhere}
-        loop = asyncio.get_running_loop()
-        self._asked |= {digest: loop.create_future() for digest in mine}
-        try:
-            embedded = await self._fetch(mine, found)
-            for digest in mine:
-                self._recent[digest] = found[digest]
-                self._asked[digest].set_result(found[digest])
-        finally:
-            for digest in mine:
-                future = self._asked.pop(digest)
-                if not future.done():
-                    # Whoever waits for it asks again; the error is for the page that asked first.
-                    future.cancel()
-        for digest, future in elsewhere.items():
-            try:
-                found[digest] = await asyncio.shield(future)
-            except asyncio.CancelledError:
-                if not future.cancelled():
-                    raise
-                again, made = await self.get({digest: texts[digest]})
-                found |= again
-                embedded |= made
-        return found, embedded
-
-    async def _fetch(self, texts: Mapping[bytes, str], found: dict[bytes, Vector]) -> set[bytes]:
-        run = self._run
-        stored: dict[bytes, Vector] = {}
-        if texts and not run.arguments.reembed:
-            stored = await run.runtime.use_connection(
-                lambda connection: pages.reusable_vectors(connection, run.model.id, list(texts))
+        found = Found()
+        missing = self._recall(texts, found)
+        if missing and self._reuse:
+            found.vectors |= await self._runtime.use_connection(
+                lambda connection: pages.reusable_vectors(connection, self._model_id, missing)
             )
-        found |= stored
-        new = [digest for digest in texts if digest not in stored]
-        size = run.config.embedding_batch_size
-        for at in range(0, len(new), size):
-            await self._embed(new[at : at + size], texts, found)
-        return set(new)
+            # Another batch of this run may have got some of them meanwhile.
+            missing = self._recall([digest for digest in missing if digest not in found.vectors], found)
+        if missing:
+            await self._embed({digest: texts[digest] for digest in missing}, found)
+        return found
 
-    async def _embed(self, digests: Sequence[bytes], texts: Mapping[bytes, str], found: dict[bytes, Vector]) -> None:
-        """Embed a part; a refused one is halved until the text that is refused stands alone."""
-        if self._run.stop_reason is not None:
-            msg = "the run is stopping"
-            raise ProviderUnavailable(msg)
-        sent = [texts[digest] for digest in digests]
-        try:
-            answer = checked(await self._run.runtime.provider.embed(sent), sent, self._run.model.dimensions)
-        except ProviderRefused as error:
-            if len(digests) == 1:
-                self._note(error)
-                raise
-            middle = len(digests) // 2
-            refused = []
-            for half in (digests[:middle], digests[middle:]):
-                try:
-                    await self._embed(half, texts, found)
-                except ProviderRefused as refusal:
-                    refused.append(refusal)
-            if refused:
-                raise refused[0] from None
-            return
-        self._unusable_in_a_row = 0
-        counts: Sequence[int | None] = answer.token_counts or [None] * len(digests)
-        for digest, vector, count in zip(digests, answer.vectors, counts, strict=True):
-            found[digest] = self._recent[digest] = (vector, count)
-        self._run.count("chunks/embedded", len(digests))
-        self._run.count("tokens/embedded", answer.total_tokens)
+    def _recall(self, digests: Iterable[bytes], found: Found) -> list[bytes]:
+        """Add what this run knows already, and return what it does not."""
+        missing = []
+        for digest in digests:
+            if (refusal := self._refused.get(digest)) is not None:
+                found.refused[digest] = refusal
+            elif (vector := self._recent.get(digest)) is not None:
+                found.vectors[digest] = vector
+            else:
+                missing.append(digest)
+        return missing
 
-    def _note(self, error: ProviderRefused) -> None:
-        if isinstance(error, UnusableVector):
-            self._unusable_in_a_row += 1
-            if self._unusable_in_a_row >= UNUSABLE_IN_A_ROW:
-                msg = f"{error}, {self._unusable_in_a_row} times in a row"
-                raise ProviderUnavailable(msg) from error
+    async def _embed(self, texts: Mapping[bytes, str], found: Found) -> None:
+        answers = await self._embedder.embed_each(list(texts.values()), self._meter)
+        before = self._recent.currsize
+        for digest, answer in zip(texts, answers, strict=True):
+            if isinstance(answer, ProviderRefused):
+                found.refused[digest] = self._refused[digest] = answer
+                continue
+            if answer.vector.shape != (self._dimensions,):
+                msg = f"the index's model has {self._dimensions} dimensions, and the provider's {len(answer.vector)}"
+                raise ProviderMisconfigured(msg)
+            found.vectors[digest] = answer.vector, answer.tokens
+            # A copy: a row of an answer would keep the whole of it in memory.
+            self._recent[digest] = answer.vector.copy(), answer.tokens
+            if answer.is_own:
+                found.embedded.add(digest)
+        self._meter.count("cache/vector_bytes", round(self._recent.currsize - before))
+
+
+def _size(vector: Vector) -> int:
+    return vector[0].nbytes + ENTRY_BYTES

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import psycopg
 
 from db import page_writes, signals
-from db.errors import IncompleteWrite, one_line
-from db.page_rows import DuplicatePage, Failure, PageRow, SeenPage
+from db.errors import IncompleteWrite, ModelChanged, one_line
+from db.page_rows import Cover, DuplicatePage, Failure, PageRow, SeenPage
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from db.connection import Connection
+    from db.models import Roles
     from db.page_rows import Departure
     from pipelines.run import Run
 
@@ -29,6 +30,15 @@ class Done:
     twin_of: str | None = None
 
 
+@dataclass(slots=True)
+class _Written:
+    """What one transaction wrote: rows by page id, URLs of twins with their originals', and how many were covered."""
+
+    pages: dict[int, PageRow] = field(default_factory=dict)
+    twins: dict[str, str] = field(default_factory=dict)
+    covered: int = 0
+
+
 class Writer:
     """Writes batches of one run."""
 
@@ -38,7 +48,7 @@ class Writer:
     async def write(self, batch: Sequence[Write]) -> list[Done]:
         """Write a batch in one transaction; when it fails, page by page, so that one cannot sink its neighbours.
 
-        Raises `FenceLost` and `DatabaseProblem`; a page that cannot be written is recorded as failed.
+        Raises `FenceLost`, `ModelChanged` and `DatabaseProblem`; a page that cannot be written is recorded as failed.
         """
         try:
             twins = await self._commit(batch)
@@ -61,30 +71,33 @@ class Writer:
         run = self._run
         lies = run.trust.unrecorded_lies()
 
-        async def transaction(connection: Connection) -> dict[str, str]:
-            async with page_writes.write(connection, run.source.domain, run.fence):
-                written, twins = await self._write_pages(connection, batch)
+        async def transaction(connection: Connection) -> _Written:
+            async with page_writes.write(connection, run.source.domain, run.fence) as roles:
+                written = await self._write_pages(connection, batch, roles)
                 seen = [page for write in batch for page in _seen(write)]
                 if seen:
                     await page_writes.mark_seen(connection, run.source.id, seen)
                 await page_writes.record_checks(
-                    connection, run.source.id, run.model.id, run.schedule, written=written, seen=seen
+                    connection,
+                    run.source.id,
+                    roles.active or run.model.id,
+                    run.schedule,
+                    written=written.pages,
+                    seen=seen,
                 )
                 if failed := [write for write in batch if isinstance(write, Failure)]:
                     await page_writes.record_failures(connection, run.source.id, failed)
                 await self._record_lies(connection, lies, seen)
-            return twins
+            return written
 
-        twins = await run.runtime.use_connection(transaction)
+        written = await run.runtime.use_connection(transaction)
         run.trust.recorded(lies)
-        return twins
+        run.count("building/pages/covered", written.covered)
+        return written.twins
 
-    async def _write_pages(
-        self, connection: Connection, batch: Sequence[Write]
-    ) -> tuple[dict[int, PageRow], dict[str, str]]:
-        """Write pages and duplicates; return the rows by page id, and the twins' URLs with those of their originals."""
+    async def _write_pages(self, connection: Connection, batch: Sequence[Write], roles: Roles) -> _Written:
         source_id, model_id = self._run.source.id, self._run.model.id
-        rows = [write for write in batch if isinstance(write, PageRow)]
+        rows = [under(write, model_id, roles) for write in batch if isinstance(write, PageRow)]
         duplicates = [write for write in batch if isinstance(write, DuplicatePage)]
         if rows:
             await page_writes.make_way(connection, source_id, {row.url: row.content_hash for row in rows})
@@ -92,13 +105,18 @@ class Writer:
         indexed = await page_writes.twins(connection, source_id, hashes) if hashes else {}
         leaving = {each.row.url for each in duplicates}
         own, twins = part_twins(rows, {digest: url for digest, (_, url) in indexed.items() if url not in leaving})
-        ids = await page_writes.replace_pages(connection, source_id, model_id, own)
+        ids = await page_writes.replace_pages(connection, source_id, roles.active or model_id, own)
+        covered = [
+            await page_writes.cover_pages(connection, source_id, beside, own, ids) for beside in sorted(roles.building)
+        ]
         originals = {url: page_id for page_id, url in indexed.values()} | ids
         duplicates += [DuplicatePage(row, originals[url]) for row, url in twins]
         if duplicates:
             ids |= await page_writes.write_duplicates(connection, source_id, duplicates)
         written = {row.url: row for row in [*rows, *(each.row for each in duplicates)]}
-        return {page_id: written[url] for url, page_id in ids.items()}, {row.url: url for row, url in twins}
+        return _Written(
+            {page_id: written[url] for url, page_id in ids.items()}, {row.url: url for row, url in twins}, sum(covered)
+        )
 
     async def _record_lies(self, connection: Connection, lies: Mapping[str, str], seen: Sequence[SeenPage]) -> None:
         """Record lies with the change that showed them, and make due what was, or is being, taken on a liar's word."""
@@ -137,6 +155,27 @@ class Writer:
             await run.runtime.use_connection(transaction)
 
 
+def under(row: PageRow, own: int, roles: Roles) -> PageRow:
+    """Return a page as it is written while `roles` hold, made by a run whose own model was the active one.
+
+    Where another is active by now, which was being built when the run began, the two change places. Raises
+    `ModelChanged` when the run has no vectors of the active one.
+    """
+    if roles.active in (None, own):
+        return row
+    now = next((cover for cover in row.covers if cover.model_id == roles.active), None)
+    if now is None:
+        msg = (
+            f"{row.url}: another embedding model was made the index's during the run, which has no vectors of it. What "
+            "is committed stays; the next run goes on with the new model"
+        )
+        raise ModelChanged(msg)
+    others = [cover for cover in row.covers if cover is not now]
+    return replace(
+        row, manifest=now.manifest, chunks=now.chunks, covers=[*others, Cover(own, row.manifest, row.chunks)]
+    )
+
+
 def part_twins(rows: Sequence[PageRow], indexed: dict[bytes, str]) -> tuple[list[PageRow], list[tuple[PageRow, str]]]:
     """Part rows into those to index and twins, each with its original's URL. A page without chunks has no twin.
 
@@ -155,7 +194,7 @@ def part_twins(rows: Sequence[PageRow], indexed: dict[bytes, str]) -> tuple[list
         if original == row.url:
             own.append(row)
         else:
-            twins.append((replace(row, chunks=(), manifest=()), original))
+            twins.append((replace(row, chunks=(), manifest=(), covers=()), original))
     return own, twins
 
 

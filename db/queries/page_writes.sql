@@ -1,11 +1,16 @@
 -- Writing the index. Placeholders with %b go over the wire in binary.
 
+-- lock_states --
+SELECT pg_advisory_xact_lock_shared(%(key)s)
+
 -- lock_fence --
-SELECT fence
-FROM domain_fences
-WHERE domain = %(domain)s
-  AND fence = %(fence)s
-FOR NO KEY UPDATE
+SELECT
+    (SELECT m.id FROM embedding_models AS m WHERE m.state = 'active'),
+    ARRAY(SELECT m.id FROM embedding_models AS m WHERE m.state = 'building')
+FROM domain_fences AS f
+WHERE f.domain = %(domain)s
+  AND f.fence = %(fence)s
+FOR NO KEY UPDATE OF f
 
 -- upsert_pages --
 SELECT page_id, url, inserted
@@ -13,13 +18,6 @@ FROM bulk_upsert_scraped_pages(
     %(source_id)b, %(urls)b, %(titles)b, %(languages)b, %(contents)b, %(content_hashes)b, %(body_hashes)b,
     %(etags)b, %(last_modifieds)b, %(outlinks)b, %(outlink_counts)b, %(chunk_hashes)b, %(chunk_counts)b,
     %(structured)b::jsonb[], %(seen_ats)b::timestamptz[]
-)
-
--- insert_embeddings --
-SELECT page_id, kept, added, removed
-FROM bulk_insert_embeddings(
-    %(model_id)b, %(source_id)b, %(page_ids)b, %(languages)b, %(positions)b, %(chunk_hashes)b, %(headings)b,
-    %(contents)b, %(token_counts)b, %(embeddings)b
 )
 
 -- touch --
@@ -125,6 +123,10 @@ FROM unnest(%(page_ids)s::bigint[], %(originals)s::bigint[]) AS u (page_id, orig
 WHERE p.id = u.page_id
 
 -- drop_embeddings --
+WITH dropped AS (
+    DELETE FROM page_manifests
+    WHERE page_id = ANY (%(page_ids)s)
+)
 DELETE FROM page_embeddings
 WHERE page_id = ANY (%(page_ids)s)
 
@@ -150,6 +152,12 @@ copied AS (
     SELECT h.heir, e.source_id, e.model_id, e.language, e.chunk_hash, e.heading, e.content, e.token_count, e.embedding
     FROM heir AS h
     JOIN page_embeddings AS e ON e.page_id = h.original
+),
+covered AS (
+    INSERT INTO page_manifests (page_id, model_id, content_hash, chunk_hashes, refusal)
+    SELECT h.heir, m.model_id, m.content_hash, m.chunk_hashes, m.refusal
+    FROM heir AS h
+    JOIN page_manifests AS m ON m.page_id = h.original
 )
 UPDATE scraped_pages AS p
 SET duplicate_of = CASE WHEN p.id = h.heir THEN NULL ELSE h.heir END,

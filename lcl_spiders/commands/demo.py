@@ -111,9 +111,7 @@ class Command(IndexCommand):
             self.config,
             database=Address(url=None, folder=home / "postgres"),
             lock_database_url=None,
-            embedding_provider="local",
-            embedding_model=None,
-            embedding_dimensions=None,
+            embedding=replace(self.config.embedding, provider="local", model=None, dimensions=None),
         )
         shared = await runtime.lease(config)
         try:

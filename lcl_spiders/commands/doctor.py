@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -13,33 +13,22 @@ from scrapy.exceptions import UsageError
 
 from db import jobs, models, overview, pages, schema
 from db.connection import connect, describe
+from db.coverage import by_model
 from db.errors import DatabaseProblem
-from db.models import Model
+from lcl_spiders import health
 from lcl_spiders.console import CommandFailed, IndexCommand
+from lcl_spiders.health import Finding, some
 from lcl_spiders.rendering.chromium import BrowserUnavailable, find_chromium, version_of
-from pipelines import providers
-from pipelines.chunker import Chunker
-from pipelines.providers import ProviderError, checked
-from pipelines.providers.base import PROBE
+from pipelines.index_model import Named
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
     from db.connection import Connection
+    from db.models import Model
     from db.pages import Coverage
 
 MIN_PGVECTOR = (0, 8)  # search_pages sets hnsw.iterative_scan
-SHOWN = 3
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One check: `ok`, `note` (worth knowing, nothing is wrong) or `wrong`, what was found, and what to do."""
-
-    check: str
-    state: str
-    found: str
-    advice: str | None = None
 
 
 class Command(IndexCommand):
@@ -90,9 +79,7 @@ class Command(IndexCommand):
         except CommandFailed as error:
             yield Finding("settings", "wrong", str(error))
             return
-        yield Finding(
-            "settings", "ok", f"provider {self.config.embedding_provider}, chunks of {self.config.chunk_size}"
-        )
+        yield Finding("settings", "ok", "every setting can be read")
         try:
             url = await asyncio.to_thread(address.resolve)
             if address.is_embedded:
@@ -113,43 +100,19 @@ class Command(IndexCommand):
 
     async def _examine_index(self, connection: Connection) -> AsyncIterator[Finding]:
         model = await models.active(connection)
-        yield await self._provider(model)
+        yield await health.provider(self.config, Named.from_settings(self.project_settings), model)
         if rendered := await overview.rendered(connection):
             yield await _browser(self.project_settings.get("LCL_CHROMIUM_PATH"), rendered)
-        yield await _invariant(connection)
+        yield await health.invariant(connection)
         coverage = await pages.coverage(connection)
-        yield await _coverage(connection, coverage)
+        yield await health.coverage(connection, coverage)
+        for finding in health.beside(await by_model(connection)):
+            yield finding
         yield await _freshness(connection)
         yield await _yield(connection)
         yield await _jobs(connection)
         yield await _indexes(connection, model, is_large=coverage.chunks >= self.config.index_min_chunks)
         yield _failures(coverage)
-
-    async def _provider(self, model: Model | None) -> Finding:
-        """Ask for one embedding, and compare what answers with what the index is made with."""
-        try:
-            provider = await asyncio.to_thread(providers.create, self.config)
-            try:
-                answer = await provider.embed([PROBE])
-            finally:
-                await provider.close()
-            dimensions = self.config.embedding_dimensions or answer.vectors.shape[-1]
-            checked(answer, [PROBE], dimensions)
-        except ProviderError as error:
-            return Finding("provider", "wrong", str(error), "what is indexed stays searchable with --text-only")
-        version = Chunker(self.config.chunk_size).version
-        if model is None:
-            ready = Model(0, provider.name, provider.model, dimensions, version)
-            return Finding("provider", "ok", f"{ready} answers; the first crawl will make it the index's model")
-        configured = Model(model.id, provider.name, provider.model, dimensions, version)
-        if configured != model:
-            return Finding(
-                "provider",
-                "wrong",
-                f"the index is made with {model}, but {configured} is configured",
-                "set LCL_EMBEDDING_PROVIDER, LCL_EMBEDDING_MODEL, LCL_EMBEDDING_DIMENSIONS and LCL_CHUNK_SIZE back",
-            )
-        return Finding("provider", "ok", f"{model} answers")
 
 
 async def _schema(connection: Connection) -> Finding:
@@ -176,35 +139,14 @@ async def _browser(path: str | None, rendered: Sequence[str]) -> Finding:
         executable = find_chromium(path)
         version = await version_of(executable)
     except BrowserUnavailable as error:
-        return Finding("browser", "wrong", str(error), f"until then these sources are not crawled: {_some(rendered)}")
-    return Finding("browser", "ok", f"{version} ({executable}), for sources that are rendered: {_some(rendered)}")
-
-
-async def _invariant(connection: Connection) -> Finding:
-    broken = await pages.broken_pages(connection)
-    if not broken:
-        return Finding("invariant", "ok", "every page's embeddings are exactly its chunks")
-    slugs = await overview.slugs(connection, {source_id for _, source_id, _ in broken})
-    commands = "; ".join(
-        f"scrapy crawl {slug} -a force_rescrape=true -a reembed=true" for slug in sorted(slugs.values())
-    )
-    found = f"pages whose embeddings are not their chunks: {_some([url for _, _, url in broken])}"
-    return Finding("invariant", "wrong", found, commands)
-
-
-async def _coverage(connection: Connection, coverage: Coverage) -> Finding:
-    lacking = await overview.count_uncovered(connection)
-    found = f"{coverage.pages:,} pages, {coverage.chunks:,} chunks, {coverage.empty_pages:,} pages without text"
-    if lacking:
-        advice = "embed them: scrapy crawl <source> -a reembed=true"
-        return Finding("coverage", "wrong", f"{found}; {lacking:,} lack embeddings for the active model", advice)
-    return Finding("coverage", "ok", found)
+        return Finding("browser", "wrong", str(error), f"until then these sources are not crawled: {some(rendered)}")
+    return Finding("browser", "ok", f"{version} ({executable}), for sources that are rendered: {some(rendered)}")
 
 
 async def _freshness(connection: Connection) -> Finding:
     overdue = await overview.overdue(connection)
     if overdue:
-        found = f"without a successful run within their interval: {_some(overdue)}"
+        found = f"without a successful run within their interval: {some(overdue)}"
         return Finding("freshness", "wrong", found, f"see why: scrapy status {overdue[0]}")
     return Finding("freshness", "ok", "every enabled source had a successful run within its interval, or is new")
 
@@ -212,7 +154,7 @@ async def _freshness(connection: Connection) -> Finding:
 async def _yield(connection: Connection) -> Finding:
     empty = await overview.empty(connection)
     if empty:
-        found = f"the last {jobs.EMPTY_RUNS} runs found nothing: {_some(empty)}"
+        found = f"the last {jobs.EMPTY_RUNS} runs found nothing: {some(empty)}"
         return Finding("yield", "note", found, f"has the site moved? See: scrapy status {empty[0]}")
     return Finding("yield", "ok", f"no source found nothing {jobs.EMPTY_RUNS} times in a row")
 
@@ -227,7 +169,7 @@ async def _jobs(connection: Connection) -> Finding:
 async def _indexes(connection: Connection, model: Model | None, *, is_large: bool) -> Finding:
     if unusable := await overview.unusable_indexes(connection):
         advice = f"the next successful crawl builds it again; or DROP INDEX {unusable[0]}"
-        return Finding("indexes", "wrong", f"half built: {_some(unusable)}", advice)
+        return Finding("indexes", "wrong", f"half built: {some(unusable)}", advice)
     built = await overview.search_methods(connection, model) if model is not None else set()
     if built == {"hnsw", "gin"}:
         return Finding("indexes", "ok", "both search indexes are built")
@@ -241,8 +183,3 @@ def _failures(coverage: Coverage) -> Finding:
         return Finding("failures", "ok", "no failed pages")
     found = f"pages that could not be read when last tried, and are tried again: {coverage.failed:,}"
     return Finding("failures", "note", found, "see which: scrapy status <source>")
-
-
-def _some(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:SHOWN])
-    return f"{shown} and {len(names) - SHOWN} more" if len(names) > SHOWN else shown

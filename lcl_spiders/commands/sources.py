@@ -19,7 +19,7 @@ from lcl_spiders.console import CommandFailed, IndexCommand, ago, lasting, plain
 from lcl_spiders.sources import arguments, edit, file, plan, shown
 from lcl_spiders.sources.entry import SourceEntry, field_table, written_fields
 from lcl_spiders.sources.words import parse_edits, parse_settings
-from pipelines import config
+from pipelines.numbers import whole_number
 from pipelines.trust import Signal
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ class Command(IndexCommand):
             failed = await overview.failed_pages(connection, source.id, limit=FEW)
             records = await signals.of_source(connection, source.id)
             intervals = await overview.check_intervals(connection, source.id)
-        needed = config.whole_number(self.project_settings, "LCL_TRUST_AFTER", 1, 10**6)
+        needed = whole_number(self.project_settings, "LCL_TRUST_AFTER", 1, 10**6)
         told = [shown.signal_told(records.get(signal, signals.Record(signal)), needed) for signal in Signal]
         if self.as_json:
             self.print_json(

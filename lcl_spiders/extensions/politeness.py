@@ -13,7 +13,7 @@ from scrapy.exceptions import NotConfigured
 from scrapy.utils.httpobj import urlparse_cached
 
 from lcl_spiders.politeness import NAMES, TOO_MUCH, Politeness, rate_limit
-from pipelines.config import whole_number
+from pipelines.numbers import whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -34,10 +34,10 @@ from lcl_spiders.extensions.summary import summarise
 from lcl_spiders.extensions.verdict import Verdict, judge
 from lcl_spiders.rendering.chromium import BrowserUnavailable
 from lcl_spiders.rendering.config import ENABLED, RenderingConfig
-from pipelines import runtime
+from pipelines import covering, index_model, runtime
 from pipelines.arguments import RunArguments
-from pipelines.chunker import Chunker
 from pipelines.config import Config
+from pipelines.index_model import Named
 from pipelines.outcome import Outcome
 from pipelines.providers import ProviderError
 from pipelines.run import Run
@@ -72,6 +72,7 @@ class RunExtension:
     def __init__(self, crawler: Crawler, run: Run) -> None:
         self.run = run
         self._crawler = crawler
+        self._named = Named.from_settings(crawler.settings)
         self._made = time.monotonic()
         self._refusal: Verdict | None = None
         self._lock: DomainLock | None = None
@@ -130,7 +131,10 @@ class RunExtension:
             run.check_bounds = spider.config.check_bounds(run.config.recrawl_after, run.config.max_staleness)
         await self._take_domain()
         await self._start_browser(spider)
-        run.model = await self._checked_model()
+        run.model, run.embedder = await index_model.prepare(run.runtime)
+        if other := self._named.unlike(run.model):
+            logger.warning("%s: %s", run.source.slug, other)
+        run.building = await covering.prepare(run)
         await run.runtime.use_connection(self._begin)
         loop = asyncio.get_running_loop()
         self._watches = [loop.create_task(self._watch_lock()), loop.create_task(report(run))]
@@ -160,20 +164,6 @@ class RunExtension:
         shared = browser.lease(RenderingConfig.from_settings(self._crawler.settings).browser)
         self._browser.push_async_callback(browser.give_back, shared)
         await shared.running()
-
-    async def _checked_model(self) -> models.Model:
-        run = self.run
-        dimensions = await run.runtime.check_provider()
-        provider = run.runtime.provider
-        return await run.runtime.use_connection(
-            lambda connection: models.ensure_active(
-                connection,
-                provider=provider.name,
-                name=provider.model,
-                dimensions=dimensions,
-                chunker_version=Chunker(run.config.chunk_size).version,
-            )
-        )
 
     async def _begin(self, connection: Connection) -> None:
         run = self.run
@@ -305,7 +295,9 @@ class RunExtension:
             logger.warning("%s: too many failures in a row, waiting until %s", run.source.slug, until)
 
     async def _build_indexes(self) -> None:
-        await self.run.runtime.build_indexes(self.run.model)
+        model = await self.run.runtime.use_connection(models.active)
+        if model is not None:
+            await self.run.runtime.build_indexes(model)
 
     async def _attempt(self, what: str, action: Coroutine[Any, Any, None], timeout: float = CLOSE_TIMEOUT) -> bool:
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pipelines.config import whole_number
+from pipelines.numbers import whole_number
 
 if TYPE_CHECKING:
     from scrapy.settings import BaseSettings

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import croniter
 
 from db.connection import POOL_SIZE
-from pipelines.config import whole_number
+from pipelines.numbers import whole_number
 
 if TYPE_CHECKING:
     from scrapy.settings import BaseSettings

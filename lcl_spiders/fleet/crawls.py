@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 MOMENT = 0.02
 SHUTDOWN = Verdict.failure("shutdown", "the worker was told to stop before the crawl began; nothing was done")
-INTERRUPTED = frozenset({"lock_lost", "shutdown"})
+INTERRUPTED = frozenset({"lock_lost", "model_changed", "shutdown"})
 """Reasons of runs that something else than the source, the database or the provider ended: they are made again."""
 
 

@@ -27,7 +27,7 @@ from lcl_spiders.extraction.pool import leased_pool
 from lcl_spiders.fleet.crawls import Crawls
 from lcl_spiders.fleet.process import preload, resident_memory
 from lcl_spiders.fleet.taking import Taking
-from pipelines import runtime
+from pipelines import index_model, runtime
 from pipelines.tasks import end
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class Worker:
         async with AsyncExitStack() as stack:
             leased = await runtime.lease(self._config)
             stack.push_async_callback(runtime.give_back, leased)
-            await leased.check_provider()
+            await index_model.check(leased)
             preload(self._settings)
             extraction = ExtractionConfig.from_settings(self._settings)
             await stack.enter_async_context(

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pipelines.config import whole_number
+from pipelines.numbers import whole_number
 
 if TYPE_CHECKING:
     from scrapy.settings import BaseSettings

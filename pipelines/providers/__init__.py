@@ -7,36 +7,44 @@ from typing import TYPE_CHECKING
 from pipelines.providers.base import (
     Embedded,
     EmbeddingProvider,
+    KeepsFailing,
+    ProviderBusy,
     ProviderError,
     ProviderMisconfigured,
     ProviderRefused,
+    ProviderSpec,
     ProviderUnavailable,
     UnusableVector,
     checked,
+    sound,
 )
 
 if TYPE_CHECKING:
-    from pipelines.config import Config
+    from pipelines.embedding_config import EmbeddingConfig
 
 __all__ = [
     "Embedded",
     "EmbeddingProvider",
+    "KeepsFailing",
+    "ProviderBusy",
     "ProviderError",
     "ProviderMisconfigured",
     "ProviderRefused",
+    "ProviderSpec",
     "ProviderUnavailable",
     "UnusableVector",
     "checked",
     "create",
+    "sound",
 ]
 
 
-def create(config: Config) -> EmbeddingProvider:
-    """Build the configured provider. Blocks while a local model loads (0.3 s). Raises `ProviderMisconfigured`."""
-    if config.embedding_provider == "openai":
+def create(spec: ProviderSpec, config: EmbeddingConfig) -> EmbeddingProvider:
+    """Build a provider. Blocks while a local model loads (0.3 s). Raises `ProviderMisconfigured`."""
+    if spec.provider == "openai":
         from pipelines.providers.openai import OpenAIProvider  # noqa: PLC0415 - 1 s of imports the local one spares
 
-        return OpenAIProvider.from_config(config)
+        return OpenAIProvider.from_spec(spec, config)
     from pipelines.providers.local import LocalProvider  # noqa: PLC0415
 
-    return LocalProvider.from_config(config)
+    return LocalProvider.from_spec(spec)

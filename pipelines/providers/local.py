@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipelines.providers.base import Embedded, ProviderMisconfigured
+from pipelines.providers.base import PROBE, Embedded, ProviderMisconfigured, unit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pipelines.config import Config
+    from pipelines.providers.base import ProviderSpec
 
 MODEL = "l2_supercat"
 DIMENSIONS = 256
@@ -28,6 +28,8 @@ class LocalProvider:
     """
 
     name = "local"
+    max_texts: int | None = None
+    max_concurrency: int | None = 2  # one batch is prepared while the other is computed; more only take memory
 
     def __init__(self, model: str = MODEL) -> None:
         if model != MODEL:
@@ -37,19 +39,23 @@ class LocalProvider:
         self._tokenizer, self._weights = _load()
 
     @classmethod
-    def from_config(cls, config: Config) -> LocalProvider:
-        """Build from settings. Raises `ProviderMisconfigured` for a model or dimension that it does not have."""
-        if config.embedding_dimensions not in (None, DIMENSIONS):
+    def from_spec(cls, spec: ProviderSpec) -> LocalProvider:
+        """Build as asked for. Raises `ProviderMisconfigured` for a model or dimension that it does not have."""
+        if spec.dimensions not in (None, DIMENSIONS):
             msg = (
-                f"LCL_EMBEDDING_DIMENSIONS is {config.embedding_dimensions}, but the local model has {DIMENSIONS}: "
+                f"LCL_EMBEDDING_DIMENSIONS is {spec.dimensions}, but the local model has {DIMENSIONS}: "
                 "unset it, or choose another provider with LCL_EMBEDDING_PROVIDER"
             )
             raise ProviderMisconfigured(msg)
-        return cls(config.embedding_model or MODEL)
+        return cls(spec.model or MODEL)
 
     async def embed(self, texts: Sequence[str]) -> Embedded:
         """Embed a batch in a worker thread."""
         return await asyncio.to_thread(self._embed, list(texts))
+
+    async def probe(self) -> Embedded:
+        """Embed `PROBE`."""
+        return await self.embed([PROBE])
 
     async def close(self) -> None:
         """Hold nothing to give back."""
@@ -63,9 +69,7 @@ class LocalProvider:
             counts.append(len(ids))
             if ids:
                 self._weights[ids].mean(axis=0, out=vectors[row])
-        norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-        np.divide(vectors, norms, out=vectors, where=norms > 0)
-        return Embedded(vectors, counts, sum(counts))
+        return Embedded(unit(vectors), counts, sum(counts))
 
 
 def _load() -> tuple[Any, Any]:

@@ -245,16 +245,14 @@ def test_an_empty_index_says_how_to_fill_it(empty_url: str) -> None:
     assert "scrapy crawl website -a url=" in ended.stderr
 
 
-def test_search_never_mixes_models(read_only_url: str) -> None:
+def test_search_asks_the_model_of_the_index_whatever_the_settings_name(read_only_url: str, site: LocalSite) -> None:
     other = {"LCL_EMBEDDING_PROVIDER": "openai", "OPENAI_API_KEY": "none", "OPENAI_BASE_URL": "http://127.0.0.1:1/v1"}
-    said = refused(run_scrapy("search", "bowline", database_url=read_only_url, env=other))
-    assert "local/l2_supercat" in said
-    assert "openai/text-embedding-3-small" in said
+    assert answer("search", "bowline", database_url=read_only_url, env=other)[0]["url"] == site.url("/knots")
 
 
-def test_text_alone_is_searched_without_a_provider(read_only_url: str, site: LocalSite) -> None:
-    other = {"LCL_EMBEDDING_PROVIDER": "openai"}
-    (only,) = answer("search", "bowline", "--text-only", database_url=read_only_url, env=other)
+def test_text_alone_is_searched_without_a_provider(index_url: str, site: LocalSite) -> None:
+    execute(index_url, "UPDATE embedding_models SET provider = 'openai', base_url = 'http://127.0.0.1:1/v1'")
+    (only,) = answer("search", "bowline", "--text-only", database_url=index_url)
     assert only["url"] == site.url("/knots")
 
 
@@ -322,10 +320,10 @@ def test_doctor_tells_a_source_without_a_success_in_its_interval(index_url: str)
     assert (code, findings["freshness"]["state"]) == (1, "wrong")
 
 
-def test_doctor_tells_when_another_model_is_configured(read_only_url: str) -> None:
+def test_doctor_tells_when_the_settings_name_another_model(read_only_url: str) -> None:
     code, findings = doctor(read_only_url, {"LCL_CHUNK_SIZE": "700"})
-    assert (code, findings["provider"]["state"]) == (1, "wrong")
-    assert "markdown-700" in findings["provider"]["found"]
+    assert (code, findings["provider"]["state"]) == (0, "note")
+    assert "LCL_CHUNK_SIZE names markdown-700" in findings["provider"]["advice"]
 
 
 def test_doctor_asks_for_search_indexes_until_a_crawl_has_built_them(index_url: str, site: LocalSite) -> None:

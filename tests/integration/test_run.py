@@ -13,6 +13,7 @@ import pytest
 from db import pages, sources
 from db.locks import DomainLock
 from lcl_spiders.local_site import LocalSite, Page
+from tests.support.crawl import contents
 from tests.support.postgres import rows, value
 from tests.support.scrapy import ROOT, run_scrapy, start_scrapy
 from tests.support.site import html, prose, small_town
@@ -139,12 +140,23 @@ async def test_a_setting_that_makes_no_sense_is_named_before_anything_happens(si
     assert site.requests == []
 
 
-async def test_an_index_made_with_another_chunk_size_is_not_mixed(site, database_url, connection):
+async def test_a_chunk_size_that_is_not_that_of_the_index_is_told_and_not_followed(site, database_url, connection):
+    assert run_scrapy(*crawl_of(site), database_url=database_url).code == 0
+    before = await contents(connection)
+    done = run_scrapy(*crawl_of(site), "-a", "reembed=true", database_url=database_url, env={"LCL_CHUNK_SIZE": "500"})
+    assert done.code == 0, done.stderr
+    assert done.stderr.count("LCL_CHUNK_SIZE names markdown-500-v1") == 1
+    assert "markdown-1000-v1" in done.stderr
+    assert await contents(connection) == before
+
+
+async def test_chunks_that_this_code_cannot_cut_end_the_run(site, database_url, connection):
     assert run_scrapy(*crawl_of(site), database_url=database_url).code == 0
     site.reset()
-    done = run_scrapy(*crawl_of(site), database_url=database_url, env={"LCL_CHUNK_SIZE": "500"})
+    await connection.execute("UPDATE embedding_models SET chunker_version = 'markdown-1000-v2'")
+    done = run_scrapy(*crawl_of(site), database_url=database_url)
     assert done.code == 1
-    assert "LCL_CHUNK_SIZE" in done.stderr
+    assert "cut by 'markdown-1000-v2', which this version of LCL Spiders cannot" in done.stderr
     assert site.requests == []
     assert (await jobs(connection))[-1] == ("failed", "model_mismatch")
 

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from pipelines.providers import Embedded, ProviderRefused, ProviderUnavailable
+from pipelines.embedder import Embedder
+from pipelines.embedding_config import EmbeddingConfig
+from pipelines.providers import Embedded, ProviderRefused, ProviderSpec, ProviderUnavailable
 from pipelines.vectors import VectorSource
 
 if TYPE_CHECKING:
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
 
 class Provider:
     """Answers when `gate` is open, and refuses what contains "bad"."""
+
+    name, model = "double", "double"
+    max_texts = max_concurrency = None
 
     def __init__(self) -> None:
         self.gate = asyncio.Event()
@@ -32,20 +37,22 @@ class Provider:
         vectors = np.array([[1.0, len(text)] for text in texts], dtype=np.float32)
         return Embedded(vectors, [len(text) for text in texts], sum(map(len, texts)))
 
+    async def probe(self) -> Embedded:
+        return Embedded(np.ones((1, 2), dtype=np.float32), None, 1)
+
+    async def close(self) -> None:
+        pass
+
 
 def source_over(provider: Provider, stop_reason: str | None = None) -> VectorSource:
     async def nothing_stored(action: Any) -> dict[bytes, Any]:
         return {}
 
-    run = SimpleNamespace(
-        stop_reason=stop_reason,
-        arguments=SimpleNamespace(reembed=False),
-        config=SimpleNamespace(embedding_batch_size=8),
-        model=SimpleNamespace(id=1, dimensions=2),
-        runtime=SimpleNamespace(provider=provider, use_connection=nothing_stored),
-        count=lambda name, by=1: None,
-    )
-    return VectorSource(run)  # type: ignore[arg-type]
+    runtime: Any = SimpleNamespace(use_connection=nothing_stored)
+    meter = SimpleNamespace(stop_reason=stop_reason, count=lambda name, by=1: None)
+    spec = ProviderSpec("double", dimensions=2)
+    embedder = Embedder(spec, provider, EmbeddingConfig("local", None, None, batch_size=8, timeout=5))
+    return VectorSource(runtime, embedder, 1, 2, meter)
 
 
 def texts(*words: str) -> dict[bytes, str]:
@@ -60,37 +67,38 @@ async def test_a_text_that_two_batches_want_at_once_is_sent_once():
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     provider.gate.set()
-    (first, new_first), (second, new_second) = await asyncio.gather(*both)
+    first, second = await asyncio.gather(*both)
     assert sorted(text for sent in provider.sent for text in sent) == ["a", "b", "shared"]
-    assert set(first) == {b"a", b"shared"}
-    assert set(second) == {b"b", b"shared"}
-    assert new_first | new_second == {b"a", b"b", b"shared"}
-    assert not new_first & new_second
+    assert set(first.vectors) == {b"a", b"shared"}
+    assert set(second.vectors) == {b"b", b"shared"}
+    assert first.embedded | second.embedded == {b"a", b"b", b"shared"}
+    assert not first.embedded & second.embedded
 
 
-async def test_who_waited_for_a_text_whose_batch_failed_asks_again():
+async def test_who_waited_for_a_text_whose_batch_was_ended_asks_again():
     provider = Provider()
     provider.gate.clear()
     vectors = source_over(provider)
-    failing = asyncio.create_task(vectors.get(texts("bad", "shared")))
+    ended = asyncio.create_task(vectors.get(texts("a", "shared")))
     await asyncio.sleep(0)
     waiting = asyncio.create_task(vectors.get(texts("shared")))
     await asyncio.sleep(0)
+    ended.cancel()
     provider.gate.set()
-    with pytest.raises(ProviderRefused):
-        await failing
-    assert set((await waiting)[0]) == {b"shared"}
+    with pytest.raises(asyncio.CancelledError):
+        await ended
+    assert set((await waiting).vectors) == {b"shared"}
 
 
 async def test_a_refused_batch_is_halved_until_the_refused_text_stands_alone():
     provider = Provider()
     vectors = source_over(provider)
-    with pytest.raises(ProviderRefused):
-        await vectors.get(texts("a", "b", "bad", "c", "d"))
+    found = await vectors.get(texts("a", "b", "bad", "c", "d"))
+    assert (set(found.vectors), set(found.refused)) == ({b"a", b"b", b"c", b"d"}, {b"bad"})
     sent_before = len(provider.sent)
-    found, new = await vectors.get(texts("a", "b", "c", "d"))
-    assert set(found) == {b"a", b"b", b"c", b"d"}
-    assert (new, len(provider.sent)) == (set(), sent_before)
+    again = await vectors.get(texts("a", "b", "c", "d"))
+    assert set(again.vectors) == {b"a", b"b", b"c", b"d"}
+    assert (again.embedded, len(provider.sent)) == (set(), sent_before)
 
 
 async def test_a_run_that_is_stopping_asks_for_nothing_more():

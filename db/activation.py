@@ -1,0 +1,95 @@
+"""The switch from one model to another, and what it leaves behind: in one transaction, or step by step."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import psycopg
+
+from db import indexes, models
+from db.errors import ModelMismatch
+from db.sql import load
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from db.connection import Connection
+    from db.models import Model
+
+_SQL = load("activation")
+
+PAGES_AT_A_TIME = 500
+
+
+class SwitchTooSlow(Exception):
+    """The switch would have held up the commits of crawls for too long, and was taken back."""
+
+
+@dataclass(frozen=True)
+class Freed:
+    """What a retired model no longer takes: rows whose space the table uses again, bytes given back to the disk."""
+
+    embeddings: int
+    pages: int
+    index_bytes: int
+
+
+async def activate(connection: Connection, model: Model, *, pause: float) -> int:
+    """Make a model the active one if it covers every page, in one transaction; return how many it does not cover.
+
+    The manifests change hands: the model's own become the pages' `chunk_hashes`, and those go to `page_manifests`, so
+    that going back is the same switch. No page is committed meanwhile, for at most about `pause` seconds: raises
+    `SwitchTooSlow` when that is not enough. Raises `ModelMismatch` when the model is not being built.
+    """
+    try:
+        async with asyncio.timeout(pause), connection.transaction():
+            await connection.execute(_SQL["set_limits"], {"limit": f"{round(pause * 1000)}ms"})
+            await models.lock_states(connection)
+            return await _switch(connection, model)
+    except (TimeoutError, psycopg.errors.LockNotAvailable, psycopg.errors.QueryCanceled) as error:
+        msg = (
+            f"the switch to {model} would hold up the commits of crawls for longer than {pause:.0f} s, and was taken "
+            "back. Try again when no crawl is at work, or allow a longer pause"
+        )
+        raise SwitchTooSlow(msg) from error
+
+
+async def _switch(connection: Connection, model: Model) -> int:
+    now = {each.id: each for each in await models.every(connection)}
+    old = next((each for each in now.values() if each.state == "active"), None)
+    if old is None or model.id not in now or now[model.id].state != "building":
+        msg = f"{model} is not being built: nothing was switched"
+        raise ModelMismatch(msg)
+    values = {"old": old.id, "new": model.id}
+    row = await (await connection.execute(_SQL["count_uncovered"], values)).fetchone()
+    if row is None or row[0]:
+        return int(row[0]) if row else 0
+    for step in ("keep_manifests", "take_manifests", "drop_manifests", "leave", "enter"):
+        await connection.execute(_SQL[step], values)
+    return 0
+
+
+async def free(
+    connection: Connection, model: Model, told: Callable[[int, int], None] = lambda done, total: None
+) -> Freed:
+    """Delete what is stored of a retired model, in small transactions; the next call goes on with what is left.
+
+    Its search indexes go first, since each row deleted would be deleted from them, too. `told` hears how many pages
+    were looked at, of how many. Takes a direct autocommit connection.
+    """
+    index_bytes = await indexes.drop(connection, model)
+    total = await (await connection.execute("SELECT count(*) FROM scraped_pages")).fetchone()
+    after = done = embeddings = pages = 0
+    while True:
+        values = {"model_id": model.id, "after": after, "limit": PAGES_AT_A_TIME}
+        row = await (await connection.execute(_SQL["free"], values)).fetchone()
+        if row is None or row[0] is None:
+            break
+        after = row[0]
+        done, embeddings, pages = done + row[1], embeddings + row[2], pages + row[3]
+        told(done, max(done, int(total[0]) if total else 0))
+    # Until then the space is nobody's; autovacuum would come to it, too, but later.
+    await connection.execute("VACUUM (ANALYZE) page_embeddings, page_manifests")
+    return Freed(embeddings, pages, index_bytes)

@@ -1,0 +1,91 @@
+"""How far each model covers the index, and what it takes on the disk (A22)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from psycopg.rows import class_row
+
+from db.sql import load
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from db.connection import Connection
+    from db.models import Model
+
+_SQL = load("coverage")
+
+
+@dataclass(frozen=True)
+class ModelCoverage:
+    """A model as `scrapy reembed --status` shows it.
+
+    `pages` are those that it should cover: all but duplicates. Of those not `covered`, `changed` were covered before
+    their text changed, and `refused` have a text of which its provider makes no vector. `row_bytes` is its share, by
+    chunks, of the table that all models are in.
+    """
+
+    id: int
+    provider: str
+    name: str
+    dimensions: int
+    chunker_version: str
+    state: str
+    base_url: str | None
+    pages: int
+    covered: int
+    changed: int
+    refused: int
+    chunks: int
+    row_bytes: int
+    index_bytes: int
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether it covers every page."""
+        return self.covered >= self.pages
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What is to be embedded of the pages that a model does not cover, by the chunks of the active model.
+
+    `texts` are distinct, and stored nowhere with the model; `stored` are. `characters` are those of `texts`, `tokens`
+    those that the active model's provider counted, `uncounted` the characters of the texts for which it counted none.
+    """
+
+    pages: int
+    texts: int
+    stored: int
+    characters: int
+    tokens: int
+    uncounted: int
+
+
+async def by_model(connection: Connection) -> list[ModelCoverage]:
+    """Return every model with its coverage, in the order in which they were made."""
+    async with connection.cursor(row_factory=class_row(ModelCoverage)) as cursor:
+        await cursor.execute(_SQL["by_model"])
+        return await cursor.fetchall()
+
+
+async def workload(connection: Connection, model_id: int) -> Workload:
+    """Return what is to be embedded for a model, by its id; of one that is not stored yet (0), everything."""
+    row = await (await connection.execute(_SQL["workload"], {"model_id": model_id})).fetchone()
+    assert row is not None  # noqa: S101 - an aggregate always answers
+    return Workload(*map(int, row))
+
+
+async def sample(connection: Connection, model_id: int, limit: int) -> Sequence[tuple[str, str | None]]:
+    """Return content and title of some of the pages that a model does not cover, picked evenly."""
+    return await (await connection.execute(_SQL["sample"], {"model_id": model_id, "limit": limit})).fetchall()
+
+
+async def is_searchable(connection: Connection, model: Model, min_chunks: int) -> bool:
+    """Return whether a model has both search indexes, or too few chunks to need them."""
+    row = await (
+        await connection.execute(_SQL["is_searchable"], {"model_id": model.id, "min_chunks": min_chunks})
+    ).fetchone()
+    return bool(row and row[0])

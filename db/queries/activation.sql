@@ -1,0 +1,75 @@
+-- Changing the active model, and freeing a retired one.
+
+-- set_limits --
+SELECT
+    set_config('lock_timeout', %(limit)s, true),
+    set_config('statement_timeout', %(limit)s, true)
+
+-- count_uncovered --
+SELECT count(*)
+FROM scraped_pages AS p
+LEFT JOIN page_manifests AS m ON m.page_id = p.id AND m.model_id = %(new)s
+WHERE p.duplicate_of IS NULL
+  AND (m.content_hash IS DISTINCT FROM p.content_hash OR m.refusal IS NOT NULL)
+
+-- keep_manifests --
+INSERT INTO page_manifests (page_id, model_id, content_hash, chunk_hashes)
+SELECT p.id, %(old)s, p.content_hash, p.chunk_hashes
+FROM scraped_pages AS p
+WHERE p.duplicate_of IS NULL
+ON CONFLICT (page_id, model_id) DO UPDATE
+SET content_hash = EXCLUDED.content_hash,
+    chunk_hashes = EXCLUDED.chunk_hashes,
+    refusal = NULL
+
+-- take_manifests --
+UPDATE scraped_pages AS p
+SET chunk_hashes = m.chunk_hashes
+FROM page_manifests AS m
+WHERE m.page_id = p.id
+  AND m.model_id = %(new)s
+  AND p.duplicate_of IS NULL
+  AND p.chunk_hashes <> m.chunk_hashes
+
+-- drop_manifests --
+DELETE FROM page_manifests
+WHERE model_id = %(new)s
+
+-- leave --
+UPDATE embedding_models
+SET state = 'retired'
+WHERE id = %(old)s
+
+-- enter --
+UPDATE embedding_models
+SET state = 'active'
+WHERE id = %(new)s
+
+-- free --
+WITH page AS MATERIALIZED (
+    SELECT id
+    FROM scraped_pages
+    WHERE id > %(after)s
+    ORDER BY id
+    LIMIT %(limit)s
+),
+embedding AS (
+    DELETE FROM page_embeddings AS e
+    USING page AS p
+    WHERE e.page_id = p.id
+      AND e.model_id = %(model_id)s
+    RETURNING e.id
+),
+manifest AS (
+    DELETE FROM page_manifests AS m
+    USING page AS p
+    WHERE m.page_id = p.id
+      AND m.model_id = %(model_id)s
+    RETURNING m.page_id
+)
+SELECT
+    max(page.id),
+    count(*),
+    (SELECT count(*) FROM embedding),
+    (SELECT count(*) FROM manifest)
+FROM page

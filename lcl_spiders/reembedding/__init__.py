@@ -1,0 +1,1 @@
+"""What `scrapy reembed` does and shows, between the operator and `pipelines.reembedding`."""

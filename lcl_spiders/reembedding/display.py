@@ -1,0 +1,92 @@
+"""What a person sees of a model that is being built: pages covered, pages a second, how long it will take."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Self
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from lcl_spiders.console import lasting
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from rich.console import Console
+
+    from pipelines.reembedding.build import Progress as Built
+
+LINE_EVERY = 10.0  # seconds, where there is no terminal
+
+
+class Display:
+    """Shows progress while it is entered: a bar on a terminal, otherwise a line now and then.
+
+    `total` is how many pages there are to do, as far as is known.
+    """
+
+    def __init__(self, console: Console, *, is_silent: bool) -> None:
+        self.total = 0
+        self._console = console
+        self._is_silent = is_silent
+        self._bar: Progress | None = None
+        self._began = self._told = 0.0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Show nothing until there is progress again."""
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+        self._began = 0.0
+
+    def progress(self, built: Built) -> None:
+        """Show how far a build is."""
+        texts = f"{built.embedded:,} texts embedded"
+        self._show("covering pages", built.pages + built.refused, f"{texts}, {built.refused:,} pages refused")
+
+    def freed(self, done: int, total: int) -> None:
+        """Show how far the deletion of a model's rows is."""
+        self.total = total
+        self._show("freeing pages", done, "")
+
+    def _show(self, what: str, done: int, more: str) -> None:
+        if self._is_silent:
+            return
+        now = time.monotonic()
+        if not self._began:
+            self._began = self._told = now
+        total = max(self.total, done)
+        if self._console.is_terminal:
+            self._draw(what, done, total, more)
+        elif now - self._told >= LINE_EVERY:
+            self._told = now
+            rate = done / (now - self._began)
+            left = f", {lasting((total - done) / rate)} left" if rate else ""
+            line = f"{what}: {done:,} of {total:,}, {rate:,.0f} a second{left}{f'; {more}' if more else ''}"
+            self._console.print(line, soft_wrap=True)
+
+    def _draw(self, what: str, done: int, total: int, more: str) -> None:
+        if self._bar is None:
+            self._bar = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[rate]}"),
+                TimeRemainingColumn(),
+                TextColumn("{task.fields[more]}"),
+                console=self._console,
+                transient=True,
+            )
+            self._bar.add_task(what, total=total, rate="", more="")
+            self._bar.start()
+        task = self._bar.tasks[0]
+        rate = f"{task.speed:,.0f}/s" if task.speed else ""
+        self._bar.update(task.id, completed=done, total=total, rate=rate, more=more)

@@ -1,0 +1,268 @@
+"""Building a model beside the active one, switching to it, and freeing what is left: C8."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from db import activation, coverage, manifests, models, page_writes, pages
+from db.connection import connect
+from db.search import search_pages
+from pipelines.providers import ProviderUnavailable
+from pipelines.reembedding.activate import NotActivated, activate
+from tests.support.embeddings import EmbeddingServer, embedding_server, vector
+from tests.support.postgres import is_waiting, value
+from tests.support.reembedding import FINE, NEW, OLD, Moving, moving, text_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from db.models import Model
+    from pipelines.reembedding.build import Build
+
+TOPICS = ("harbour", "library", "market", "museum")
+
+
+@pytest.fixture
+def provider(monkeypatch: pytest.MonkeyPatch) -> Iterator[EmbeddingServer]:
+    with embedding_server() as served:
+        for name, given in served.env.items():
+            monkeypatch.setenv(name, given)
+        yield served
+
+
+@pytest.fixture
+async def index(connection, source, provider, database_url) -> AsyncIterator[Moving]:
+    async with moving(connection, source, provider, database_url, TOPICS) as made:
+        yield made
+
+
+async def switch(index: Moving, model: Model, build: Build) -> int:
+    return await activate(index.connection, model, build, min_chunks=10_000, pause=20)
+
+
+async def is_sound(index: Moving) -> bool:
+    broken = await pages.broken_pages(index.connection), await pages.broken_covers(index.connection)
+    return broken == ([], [])
+
+
+class TestBuilding:
+    @pytest.mark.parametrize("wanted", [NEW, FINE], ids=["another model", "another chunk size"])
+    async def test_every_page_is_covered_from_the_stored_text(self, index, provider, wanted):
+        model, build = await index.begin(wanted)
+        assert await build.run() == 0
+        assert await index.texts(model) == await index.expected(model)
+        assert (build.progress.pages, build.progress.embedded) == (len(TOPICS), len(provider.sent("new")))
+        assert provider.sent("old") == []
+        assert await is_sound(index)
+
+    async def test_a_text_is_sent_once_however_many_pages_have_it(self, index, provider):
+        await index.write("copy", text_of("harbour") + "\n\nAnd a word of its own.")
+        _, build = await index.begin()
+        await build.run()
+        assert len(set(provider.sent("new"))) == len(provider.sent("new"))
+
+    async def test_what_is_covered_is_not_embedded_again(self, index, provider):
+        _, build = await index.begin()
+        await build.run()
+        before = provider.sent("new")
+        _, again = await index.begin()
+        assert await again.run() == 0
+        assert provider.sent("new") == before
+        assert again.progress.pages == 0
+
+    async def test_of_a_page_that_changed_only_what_is_new_is_embedded(self, index, provider):
+        model, build = await index.begin()
+        await build.run()
+        before = provider.sent("new")
+        await index.write("harbour", text_of("harbour") + "\n\n" + "The new pier is open. " * 60)
+        _, again = await index.begin()
+        await again.run()
+        new = provider.sent("new")[len(before) :]
+        assert 0 < len(new) < len(before)
+        assert not set(new) & set(before)
+        assert await index.texts(model) == await index.expected(model)
+        assert await is_sound(index)
+
+    async def test_a_page_that_changes_while_it_is_embedded_is_covered_as_it_is_then(self, index, provider):
+        model, build = await index.begin()
+        provider.wait_for = "harbour"
+        building = asyncio.create_task(build.run())
+        assert await asyncio.to_thread(provider.waiting.wait, 30)
+        await index.write("harbour", "A short notice.")
+        provider.open()
+        assert await building == 0
+        assert build.progress.left == 1
+        assert await index.texts(model) == await index.expected(model)
+        assert await is_sound(index)
+
+    async def test_a_page_that_vanishes_while_it_is_embedded_leaves_nothing(self, index, provider):
+        model, build = await index.begin()
+        provider.wait_for = "harbour"
+        building = asyncio.create_task(build.run())
+        assert await asyncio.to_thread(provider.waiting.wait, 30)
+        await index.connection.execute("DELETE FROM scraped_pages WHERE url ~ 'harbour'")
+        provider.open()
+        assert await building == 0
+        assert await index.texts(model) == await index.expected(model)
+
+    async def test_what_was_built_before_the_provider_failed_is_kept(self, index, provider):
+        model, build = await index.begin()
+        await build.run()
+        await index.write("lighthouse", text_of("lighthouse"))
+        provider.failing.add("new")
+        _, failing = await index.begin()
+        with pytest.raises(ProviderUnavailable):
+            await failing.run()
+        assert await manifests.count_pending(index.connection, model.id) == 1
+        assert len(await index.texts(model)) == len(TOPICS)
+
+    async def test_a_page_without_text_is_covered_without_the_provider(self, index, provider):
+        await index.write("empty", "")
+        _, build = await index.begin()
+        assert await build.run() == 0
+        assert not any(not text for text in provider.sent("new"))
+
+    async def test_a_refused_text_leaves_its_page_uncovered_and_the_others_go_on(self, index, provider):
+        provider.refuse = "harbour"
+        model, build = await index.begin()
+        assert await build.run() == 0
+        ((url, message),) = await manifests.refused(index.connection, model.id)
+        assert url == index.index.url("harbour")
+        assert "refuse" in message
+        assert build.progress.refused == 1
+        assert len(await index.texts(model)) == len(TOPICS) - 1
+
+
+class TestSwitching:
+    @pytest.mark.parametrize("wanted", [NEW, FINE], ids=["another model", "another chunk size"])
+    async def test_the_switch_and_the_way_back_are_one_and_the_same(self, index, provider, wanted):
+        model, build = await index.begin(wanted)
+        assert await switch(index, model, build) == 1
+        assert await index.active() == "new"
+        assert await is_sound(index)
+        old, back = await index.begin(OLD)
+        assert await switch(index, old, back) == 1
+        assert (await index.active(), provider.sent("old")) == ("old", [])
+        assert await is_sound(index)
+        _, forth = await index.begin(wanted)
+        before = provider.sent("new")
+        await switch(index, model, forth)
+        assert (await index.active(), provider.sent("new")) == ("new", before)
+
+    async def test_going_back_embeds_only_what_changed_since(self, index, provider):
+        model, build = await index.begin()
+        await switch(index, model, build)
+        await index.connection.execute(
+            "UPDATE scraped_pages SET content_hash = 'x', content = 'Moved.' WHERE url ~ 'market'"
+        )
+        old, back = await index.begin(OLD)
+        await switch(index, old, back)
+        assert provider.sent("old") == ["Moved."]
+        assert await index.texts(old) == await index.expected(old)
+
+    async def test_a_model_that_does_not_cover_every_page_is_not_activated(self, index):
+        model, _ = await index.begin()
+        assert await activation.activate(index.connection, model, pause=20) == len(TOPICS)
+        assert await index.active() == "old"
+
+    async def test_a_refused_page_keeps_the_switch_from_happening_and_is_named(self, index, provider):
+        provider.refuse = "harbour"
+        model, build = await index.begin()
+        with pytest.raises(NotActivated, match=index.index.url("harbour")):
+            await switch(index, model, build)
+        assert await index.active() == "old"
+
+    async def test_a_retired_model_is_not_activated_unbuilt(self, index):
+        model, _ = await index.begin()
+        await models.retire(index.connection, model)
+        with pytest.raises(models.ModelMismatch, match="not being built"):
+            await activation.activate(index.connection, model, pause=20)
+
+    async def test_the_switch_waits_for_a_commit_and_sees_what_it_wrote(self, index, database_url):
+        model, build = await index.begin()
+        await build.run()
+        async with connect(database_url) as second:
+            async with page_writes.write(index.connection, index.index.source.domain, index.index.fence):
+                switching = asyncio.create_task(activation.activate(second, model, pause=20))
+                await is_waiting(index.connection)
+                await index.connection.execute("UPDATE scraped_pages SET content_hash = 'x' WHERE url ~ 'market'")
+            assert await switching == 1
+        assert await index.active() == "old"
+
+    async def test_a_switch_that_takes_too_long_is_taken_back(self, index, database_url):
+        model, build = await index.begin()
+        await build.run()
+        async with connect(database_url) as second:
+            async with page_writes.write(index.connection, index.index.source.domain, index.index.fence):
+                with pytest.raises(activation.SwitchTooSlow, match="taken back"):
+                    await activation.activate(second, model, pause=0.05)
+            assert await activation.activate(second, model, pause=20) == 0
+
+    async def test_searches_of_the_old_model_and_the_new_one_find_their_own_vectors(self, index):
+        model, build = await index.begin()
+        text = (await index.expected(model))[index.index.url("museum")][0]
+        for name in ("old", "new"):
+            assert await index.active() == name
+            hit, *_ = await search_pages(index.connection, None, vector(name, text))
+            assert (hit.content, hit.url) == (text, index.index.url("museum"))
+            if name == "old":
+                await switch(index, model, build)
+
+
+class TestFreeing:
+    async def test_a_retired_model_leaves_no_rows_and_no_index(self, index):
+        model, build = await index.begin()
+        await switch(index, model, build)
+        old = await models.find(index.connection, OLD)
+        assert old is not None
+        await index.shared.build_indexes(old)
+        freed = await activation.free(index.connection, old)
+        assert freed.pages == len(TOPICS)
+        assert await index.texts(old) == {}
+        assert freed.embeddings > len(TOPICS)
+        assert await value(index.connection, "SELECT count(*) FROM page_manifests") == 0
+        assert await is_sound(index)
+
+    async def test_what_was_freed_in_part_is_freed_by_the_next_call(self, index):
+        model, build = await index.begin()
+        await switch(index, model, build)
+        old = await models.find(index.connection, OLD)
+        assert old is not None
+        await index.connection.execute("DELETE FROM page_embeddings WHERE model_id = %s AND id %% 2 = 0", (old.id,))
+        await activation.free(index.connection, old)
+        assert await index.texts(old) == {}
+
+    async def test_a_freed_model_can_be_built_again(self, index, provider):
+        model, build = await index.begin()
+        await build.run()
+        await models.retire(index.connection, model)
+        await activation.free(index.connection, model)
+        again, build = await index.begin()
+        assert again.id == model.id
+        assert await build.run() == 0
+        assert await index.texts(again) == await index.expected(again)
+
+
+class TestCoverage:
+    async def test_models_are_told_with_what_they_cover(self, index, provider):
+        provider.refuse = "harbour"
+        _, build = await index.begin()
+        await build.run()
+        await index.write("market", "Closed for today.")
+        old, new = await coverage.by_model(index.connection)
+        assert (old.state, old.pages, old.covered, old.is_complete) == ("active", 4, 4, True)
+        assert (new.state, new.covered, new.changed, new.refused, new.is_complete) == ("building", 2, 1, 1, False)
+        assert new.chunks > 0
+        assert new.row_bytes > 0
+
+    async def test_the_workload_is_what_is_sent(self, index, provider):
+        await index.write("copy", text_of("harbour") + "\n\nAnd a word of its own.")
+        wanted = await coverage.workload(index.connection, 0)
+        _, build = await index.begin()
+        await build.run()
+        assert (wanted.pages, wanted.texts, wanted.stored) == (5, len(provider.sent("new")), 0)
+        assert wanted.characters == sum(map(len, provider.sent("new")))
+        assert wanted.tokens == sum(len(text) // 4 for text in provider.sent("new"))
