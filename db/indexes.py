@@ -30,9 +30,10 @@ _INDEX_LOCK = 0x6C636C02
 async def ensure(connection: Connection, model: Model, *, min_chunks: int = MIN_CHUNKS) -> list[str]:
     """Build the indexes that a model lacks once it is large enough, and return the names of those built.
 
-    Returns at once when another process is building, or while runs are at work, which will ask again at their end. Takes an autocommit connection, since CONCURRENTLY cannot run
-    inside a transaction, and a direct one: behind a transaction pooler, the lock and the settings of the session would
-    stay with whoever comes next. An index left invalid by a build that died is dropped and built again.
+    Returns at once when another process is building, or while runs are at work, which will ask again at their end.
+    Takes an autocommit connection, since CONCURRENTLY cannot run inside a transaction, and a direct one: behind a
+    transaction pooler, the lock and the settings of the session would stay with whoever comes next. An index left
+    invalid by a build that died is dropped and built again.
     """
     if not await _is_large(connection, model, min_chunks):
         return []
