@@ -11,7 +11,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from db import queue
+from db import queue, recovery
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -105,7 +105,7 @@ class Coordinator:
                 await self._keep_up(wanted)
                 looks += 1
                 if looks % RECOVER_EVERY == 0:
-                    await self._runtime.use_connection(lambda each: queue.recover(each, self._config.silence))
+                    await self._runtime.use_connection(lambda each: recovery.recover(each, self._config.silence))
                 await asyncio.sleep(LOOK_EVERY)  # the rhythm of the looks
         finally:
             await self._end_workers()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import psycopg
 from procrastinate.exceptions import ConnectorException, UniqueViolation
+from procrastinate.jobs import Status
 from procrastinate.manager import JobManager
 from procrastinate.worker import Worker as QueueWorker
 
@@ -35,12 +36,40 @@ LONGEST_WAIT = 30.0  # seconds
 class Jobs(JobManager):
     """The queue as a worker uses it."""
 
+    async def finish_job(self, job: Job, status: Status, delete_job: bool) -> None:
+        """Take a job whose run has ended and is recorded from the queue.
+
+        Any other stays, also when the database is away: `db.recovery` makes its run again, or frees its place.
+        """
+        if status is Status.FAILED:
+            return
+        try:
+            await super().finish_job(job, status, delete_job)
+        except ConnectorException as error:
+            if isinstance(error.__cause__, psycopg.errors.RaiseException):
+                logger.info("job %s of the queue was taken from this worker, which did not answer for a while", job.id)
+            else:
+                logger.warning(
+                    "the end of job %s could not be told to the queue (%s); its domain is free in a minute",
+                    job.id,
+                    one_line(error.__cause__ or error),
+                )
+
     async def fetch_job(self, queues: Iterable[str] | None, worker_id: int) -> Job | None:
         """Return a job to carry out, None when there is none, or when another worker was first."""
         try:
             return await super().fetch_job(queues, worker_id)
         except UniqueViolation:  # both reached for jobs of one domain
             return None
+
+
+def in_one_line(record: logging.LogRecord) -> bool:
+    """Tell in one line that the database was away, where the library adds a traceback: a filter for its loggers."""
+    error = record.exc_info[1] if record.exc_info else None
+    if isinstance(error, (ConnectorException, DatabaseUnavailable)):
+        record.msg, record.args = "%s: %s", (record.getMessage().split("\n")[0], one_line(error.__cause__ or error))
+        record.exc_info = record.exc_text = None
+    return True
 
 
 class Taking:
@@ -52,7 +81,10 @@ class Taking:
         self._queues = list(queues)
         self._worker: QueueWorker | None = None
         self._stopped = asyncio.Event()
+        self._name = f"{os.uname().nodename}:{os.getpid()}"
         app.job_manager = Jobs(app.connector)
+        for name in ("procrastinate.utils", "procrastinate.worker", f"procrastinate.worker.{self._name}"):
+            logging.getLogger(name).addFilter(in_one_line)
 
     def stop(self) -> None:
         """Take no more jobs; `run` returns when those that were taken have ended."""
@@ -69,7 +101,7 @@ class Taking:
             self._worker = worker = QueueWorker(
                 self._app,
                 queues=self._queues,
-                name=f"{os.uname().nodename}:{os.getpid()}",
+                name=self._name,
                 concurrency=self._fleet.sources_at_a_time,
                 fetch_job_polling_interval=POLL_EVERY,
                 delete_jobs="always",

@@ -19,7 +19,7 @@ from uuid import UUID
 import procrastinate
 import psycopg
 
-from db import models, queue
+from db import models, queue, recovery
 from db.connection import conninfo
 from db.errors import DatabaseProblem, one_line
 from lcl_spiders.extraction.config import ExtractionConfig
@@ -170,9 +170,8 @@ class Worker:
                 try:
                     if time.monotonic() - recovered >= self._fleet.heartbeat:
                         recovered = time.monotonic()
-                        for lost in await leased.use_connection(lambda each: queue.recover(each, self._fleet.silence)):
-                            logger.warning("%s: its worker died; the job is closed as lost, and made again", lost.slug)
-                    if self._drain and not crawls.in_hand and not await leased.use_connection(queue.count_waiting):
+                        await self._recover(leased)
+                    if self._drain and not crawls.in_hand and await self._is_drained(leased):
                         self._finish(End.DRAINED)
                 except (DatabaseProblem, psycopg.Error) as error:
                     logger.warning("the queue cannot be looked after: %s", one_line(error))
@@ -183,6 +182,16 @@ class Worker:
                 await asyncio.sleep(LOOK_EVERY)  # the rhythm of the looks
         finally:
             await end(indexing)
+
+    async def _recover(self, leased: runtime.Runtime) -> None:
+        for lost in await leased.use_connection(lambda each: recovery.recover(each, self._fleet.silence)):
+            logger.warning("%s: its worker could not see to it; the run is made again", lost.slug)
+
+    async def _is_drained(self, leased: runtime.Runtime) -> bool:
+        if not await leased.use_connection(queue.is_drained):
+            return False
+        await self._recover(leased)  # a run whose end could not be recorded looks as if it were still at work
+        return await leased.use_connection(queue.is_drained)
 
     def _replace(self, reason: str) -> None:
         if self._end is None:
