@@ -8,6 +8,7 @@ import logging
 import sys
 from typing import TYPE_CHECKING
 
+import psycopg
 from scrapy.addons import AddonManager
 from scrapy.commands import ScrapyCommand
 from scrapy.crawler import AsyncCrawlerProcess
@@ -106,7 +107,7 @@ class Command(ScrapyCommand):
         handle_signals(worker)
         try:
             return await worker.run()
-        except (DatabaseProblem, ProviderError, WorkerMisconfigured) as error:
+        except (DatabaseProblem, ProviderError, WorkerMisconfigured, psycopg.Error) as error:
             sys.stderr.write(f"scrapy worker: {one_line(error)}\n")
             return End.FAILED
 

@@ -21,6 +21,7 @@ from pipelines.tasks import end
 
 if TYPE_CHECKING:
     import procrastinate
+    from procrastinate.connector import BaseConnector
     from procrastinate.jobs import Job
 
     from lcl_spiders.fleet.config import FleetConfig
@@ -36,24 +37,36 @@ LONGEST_WAIT = 30.0  # seconds
 class Jobs(JobManager):
     """The queue as a worker uses it."""
 
-    async def finish_job(self, job: Job, status: Status, delete_job: bool) -> None:
-        """Take a job whose run has ended and is recorded from the queue.
+    def __init__(self, connector: BaseConnector) -> None:
+        super().__init__(connector)
+        self._unfinished: set[int] = set()
 
-        Any other stays, also when the database is away: `db.recovery` makes its run again, or frees its place.
+    async def finish_job(self, job: Job, status: Status, delete_job: bool) -> None:
+        """Take a job from the queue whose run has ended and is recorded. Any other is left to others, see `leave`."""
+        if status is not Status.FAILED:
+            try:
+                await super().finish_job(job, status, delete_job)
+                return
+            except ConnectorException as error:
+                if isinstance(error.__cause__, psycopg.errors.RaiseException):
+                    logger.info("job %s of the queue was taken from this worker, which was not heard for long", job.id)
+                    return
+                logger.warning("the queue was not told of the end of job %s: %s", job.id, _cause(error))
+        if job.id is not None:
+            self._unfinished.add(job.id)
+
+    async def leave(self) -> None:
+        """Let go of jobs that could not be finished: `db.recovery` then makes their runs again, or frees their places.
+
+        Called with each heartbeat, since the database may be away. Raises `ConnectorException`.
         """
-        if status is Status.FAILED:
-            return
-        try:
-            await super().finish_job(job, status, delete_job)
-        except ConnectorException as error:
-            if isinstance(error.__cause__, psycopg.errors.RaiseException):
-                logger.info("job %s of the queue was taken from this worker, which did not answer for a while", job.id)
-            else:
-                logger.warning(
-                    "the end of job %s could not be told to the queue (%s); its domain is free in a minute",
-                    job.id,
-                    one_line(error.__cause__ or error),
-                )
+        ids = list(self._unfinished)
+        if ids:
+            await self.connector.execute_query_async(
+                "UPDATE procrastinate_jobs SET worker_id = NULL WHERE id = ANY(%(ids)s::bigint[]) AND status = 'doing'",
+                ids=ids,
+            )
+            self._unfinished.difference_update(ids)
 
     async def fetch_job(self, queues: Iterable[str] | None, worker_id: int) -> Job | None:
         """Return a job to carry out, None when there is none, or when another worker was first."""
@@ -67,9 +80,14 @@ def in_one_line(record: logging.LogRecord) -> bool:
     """Tell in one line that the database was away, where the library adds a traceback: a filter for its loggers."""
     error = record.exc_info[1] if record.exc_info else None
     if isinstance(error, (ConnectorException, DatabaseUnavailable)):
-        record.msg, record.args = "%s: %s", (record.getMessage().split("\n")[0], one_line(error.__cause__ or error))
+        record.msg, record.args = "%s: %s", (record.getMessage().split("\n")[0], _cause(error))
         record.exc_info = record.exc_text = None
     return True
+
+
+def _cause(error: BaseException) -> str:
+    """Return what is behind an error of the library, whose own message says nothing."""
+    return one_line(error.__cause__ or error)
 
 
 class Taking:
@@ -82,7 +100,7 @@ class Taking:
         self._worker: QueueWorker | None = None
         self._stopped = asyncio.Event()
         self._name = f"{os.uname().nodename}:{os.getpid()}"
-        app.job_manager = Jobs(app.connector)
+        app.job_manager = self._jobs = Jobs(app.connector)
         for name in ("procrastinate.utils", "procrastinate.worker", f"procrastinate.worker.{self._name}"):
             logging.getLogger(name).addFilter(in_one_line)
 
@@ -113,7 +131,7 @@ class Taking:
             try:
                 await worker.run()  # type: ignore[no-untyped-call]  # see stop
             except (ConnectorException, psycopg.Error) as error:
-                reason = f"{type(error).__name__}: {one_line(error.__cause__ or error)}"
+                reason = f"{type(error).__name__}: {_cause(error)}"
             finally:
                 await end(beating)
             if self._stopped.is_set():
@@ -134,6 +152,7 @@ class Taking:
             if worker.worker_id is None:
                 continue
             try:
-                await self._app.job_manager.update_heartbeat(worker.worker_id)
+                await self._jobs.update_heartbeat(worker.worker_id)
+                await self._jobs.leave()
             except (ConnectorException, psycopg.Error) as error:
-                logger.debug("no heartbeat: %s", one_line(error))
+                logger.debug("no heartbeat: %s", _cause(error))

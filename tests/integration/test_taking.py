@@ -1,5 +1,6 @@
 """What a worker tells the queue of the jobs that it has taken."""
 
+import datetime as dt
 import logging
 
 import pytest
@@ -7,6 +8,7 @@ from procrastinate import PsycopgConnector
 from procrastinate.exceptions import ConnectorException
 from procrastinate.jobs import Job, Status
 
+from db import recovery
 from db.connection import Connection
 from db.errors import DatabaseUnavailable
 from lcl_spiders.fleet.taking import Jobs, in_one_line
@@ -30,8 +32,9 @@ async def job(connection: Connection) -> Job:
     return Job(id=queue_id, queue="crawls", lock="a.org", queueing_lock=None, task_name="crawl", priority=0)
 
 
-async def left(connection: Connection) -> list[tuple[str]]:
-    return await rows(connection, "SELECT status::text FROM procrastinate_jobs")
+async def left(connection: Connection) -> list[tuple[str, bool]]:
+    """Return of each job in the queue its status, and whether a worker has it."""
+    return await rows(connection, "SELECT status::text, worker_id IS NOT NULL FROM procrastinate_jobs")
 
 
 async def test_a_job_that_was_carried_out_leaves_the_queue(connection: Connection, jobs: Jobs, job: Job) -> None:
@@ -40,12 +43,18 @@ async def test_a_job_that_was_carried_out_leaves_the_queue(connection: Connectio
     assert await left(connection) == []
 
 
-async def test_a_job_whose_end_could_not_be_recorded_keeps_its_place(
+async def test_a_job_whose_end_could_not_be_recorded_is_left_to_others(
     connection: Connection, jobs: Jobs, job: Job
 ) -> None:
     await jobs.finish_job(job, Status.FAILED, delete_job=True)
+    assert await left(connection) == [("doing", True)]
 
-    assert await left(connection) == [("doing",)]
+    await jobs.leave()
+
+    assert await left(connection) == [("doing", False)]
+    assert len(await recovery.recover(connection, dt.timedelta(seconds=30))) == 1
+    await jobs.leave()  # and once only
+    assert await left(connection) == [("todo", False)]
 
 
 async def test_a_job_that_was_taken_away_meanwhile_is_no_error(
@@ -65,12 +74,15 @@ async def test_an_end_that_the_queue_does_not_hear_of_ends_no_task(
     nobody = PsycopgConnector(conninfo="host=/nowhere connect_timeout=1", min_size=0, max_size=1, timeout=0.1)
     await nobody.open_async()
     try:
-        await Jobs(nobody).finish_job(job, Status.SUCCEEDED, delete_job=True)
+        jobs = Jobs(nobody)
+        await jobs.finish_job(job, Status.SUCCEEDED, delete_job=True)
+        with pytest.raises(ConnectorException):
+            await jobs.leave()
     finally:
         await nobody.close_async()
 
-    assert "could not be told to the queue" in caplog.text
-    assert await left(connection) == [("doing",)]
+    assert "the queue was not told" in caplog.text
+    assert await left(connection) == [("doing", True)]
 
 
 @pytest.mark.parametrize("error", [ConnectorException("away"), DatabaseUnavailable("away")])
