@@ -26,7 +26,7 @@ MAX_RETRIES = 3
 INTERRUPTED = ("lost", "lock_lost", "shutdown")
 """Reasons of runs that something else than the source ended: they are made again at once."""
 
-HINDERED = ("domain_locked", "database_unavailable", "provider_unavailable")
+HINDERED = ("domain_locked", "database_unavailable", "network_unavailable", "provider_unavailable")
 """Reasons of runs that could not be done at that time, through no fault of the source: they are made again later."""
 
 

@@ -13,7 +13,7 @@ from scrapy import Request
 from db.errors import one_line
 from db.urls import domain_of
 from lcl_spiders.base_spiders import feeds
-from lcl_spiders.base_spiders.answers import charset
+from lcl_spiders.base_spiders.answers import charset, kind_of
 from lcl_spiders.base_spiders.frontier import MAX_URL
 from lcl_spiders.base_spiders.refresh import RefreshSpider
 from lcl_spiders.base_spiders.sitemap_reader import read_sitemaps
@@ -113,6 +113,7 @@ class FeedSpider(RefreshSpider):
             msg = f"robots.txt forbids the feed {url}"
             raise Unreadable("robots_forbidden", msg) from error
         except Exception as error:  # whatever it is, there is no feed
+            self.run.start_kind = kind_of(error.__cause__ or error)
             msg = f"the feed {url} gave no answer: {type(error).__name__}: {one_line(error)}"
             raise Unreadable("site_unreachable", msg) from error
         if response.status != HTTPStatus.OK:

@@ -57,7 +57,8 @@ class Command(ScrapyCommand):
             "  LCL_WORKER_MAX_JOBS    500          runs after which a fresh process takes over\n"
             "  LCL_WORKER_MEMORY      1073741824   bytes of memory above which a fresh process takes over\n"
             "  LCL_WORKER_HEARTBEAT   5            seconds; a worker unheard six times as long counts as dead\n"
-            "  LCL_BUSY_RETRY_DELAY   30           seconds before a busy domain is tried again, doubled each time\n"
+            "  LCL_BUSY_RETRY_DELAY   30           seconds before a busy domain is tried again, or a source that the\n"
+            "                                      database, the provider or the network failed; doubled each time\n"
             "\n"
             "Exit code: 0 when it was stopped or has drained the queue, 1 when it could not begin or go on.\n"
         )

@@ -63,7 +63,7 @@ class FleetConfig:
         return max(1, min(self.max_workers, math.ceil(jobs / self.jobs_per_worker)))
 
     def retry_delay(self, attempt: int) -> dt.timedelta:
-        """Return how long a source waits whose domain was held from outside the queue, doubled with each attempt."""
+        """Return how long a source waits that could not be crawled through no fault of its own: twice with each try."""
         return dt.timedelta(seconds=self.busy_delay * 2 ** (attempt - 1))
 
 

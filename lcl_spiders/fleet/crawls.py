@@ -34,6 +34,7 @@ MOMENT = 0.02
 _TROUBLES = {
     "domain_locked": "its domain is held from outside the queue",
     "database_unavailable": "the database did not answer",
+    "network_unavailable": "this machine had no network",
     "provider_unavailable": "the embedding provider did not answer",
 }
 SHUTDOWN = Verdict.failure("shutdown", "the worker was told to stop before the crawl began; nothing was done")
