@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import datetime as dt
 import time
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from rich.console import Console
 from rich.live import Live
 from scrapy.exceptions import UsageError
 
-from db import jobs, sources
+from db import history, jobs, sources
 from lcl_spiders.console import CommandFailed, IndexCommand, ago, lasting, plain_table, whole_number
 
 if TYPE_CHECKING:
@@ -28,10 +29,10 @@ TOLD_EVERY = 10  # looks between two lines where nobody sits at a terminal
 
 
 class Command(IndexCommand):
-    """List, watch, cancel and retry runs."""
+    """List, watch, cancel and retry runs, and delete old records of them."""
 
     def syntax(self) -> str:
-        return "[options] [list [<source>] | watch | cancel <job or source> … | retry <job or source> …]"
+        return "[options] [list [<source>] | watch | cancel <job or source> … | retry <job or source> … | prune]"
 
     def short_desc(self) -> str:
         return "List, watch, cancel and retry runs"
@@ -48,7 +49,10 @@ class Command(IndexCommand):
             "  scrapy jobs cancel --all\n"
             "  scrapy jobs retry 0f8fad5b-d9cb-469f-a165-70867728950e    once more, with the same arguments\n"
             "  scrapy jobs retry --failed          every source whose newest run failed\n"
+            "  scrapy jobs prune                   delete old records (LCL_KEEP_JOBS_DAYS, 90), as workers do daily\n"
+            "  scrapy jobs prune --older-than 30\n"
             "\n"
+            "The newest records of a source stay however old they are, and those that its usual yield is told from. "
             "A retried job waits in the queue: running workers take it, or the next `scrapy refresh`.\n"
             "Exit code: 0 when something was done or listed, 1 when there was nothing to cancel or to retry.\n"
         )
@@ -58,6 +62,9 @@ class Command(IndexCommand):
         parser.add_argument("--status", choices=STATUSES, help="list only these")
         parser.add_argument(
             "--limit", type=whole_number(1, 10_000), default=20, metavar="N", help="most runs to list (default 20)"
+        )
+        parser.add_argument(
+            "--older-than", type=whole_number(1, 36_500), metavar="DAYS", help="prune: instead of LCL_KEEP_JOBS_DAYS"
         )
         parser.add_argument("--all", action="store_true", help="cancel: everything that waits or runs")
         parser.add_argument("--failed", action="store_true", help="retry: every source whose newest run failed")
@@ -69,7 +76,13 @@ class Command(IndexCommand):
         )
 
     async def main(self, words: list[str], opts: argparse.Namespace) -> int:
-        actions = {"list": self._list, "watch": self._watch, "cancel": self._cancel, "retry": self._retry}
+        actions = {
+            "list": self._list,
+            "watch": self._watch,
+            "cancel": self._cancel,
+            "retry": self._retry,
+            "prune": self._prune,
+        }
         action, *names = words or ["list"]
         if action not in actions:
             msg = f"say what to do: {', '.join(actions)}"
@@ -182,6 +195,29 @@ class Command(IndexCommand):
         else:
             self.complain("nothing was queued: there is nothing to retry, or it waits in the queue already")
         return int(not queued)
+
+    async def _prune(self, connection: Connection, names: Sequence[str], opts: argparse.Namespace) -> int:
+        from lcl_spiders.fleet.config import keep_jobs_days  # noqa: PLC0415 - see _watch
+
+        if names:
+            msg = "jobs prune takes no names"
+            raise UsageError(msg, print_help=False)
+        try:
+            days = opts.older_than or keep_jobs_days(self.project_settings)
+        except ValueError as error:
+            raise CommandFailed(str(error)) from None
+        if not days:
+            msg = "LCL_KEEP_JOBS_DAYS is 0, which keeps all records; say which are too old: --older-than DAYS"
+            raise CommandFailed(msg)
+        deleted, place = await history.thin(connection, dt.timedelta(days=days))
+        while place is not None:
+            gone, place = await history.thin(connection, dt.timedelta(days=days), place)
+            deleted += gone
+        if self.as_json:
+            self.print_json({"deleted": deleted, "older_than_days": days})
+        else:
+            self.say(f"{deleted:,} records of runs older than {days:,} days deleted")
+        return 0
 
     async def _job(self, connection: Connection, name: str) -> Job | None:
         """Return the job with this id, None when the name is no job's."""

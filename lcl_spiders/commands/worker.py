@@ -56,6 +56,7 @@ class Command(ScrapyCommand):
             "  LCL_REFRESH_CRON       0 2 * * *    minute, hour, day, month, weekday, UTC\n"
             "  LCL_WORKER_MAX_JOBS    500          runs after which a fresh process takes over\n"
             "  LCL_WORKER_MEMORY      1073741824   bytes of memory above which a fresh process takes over\n"
+            "  LCL_KEEP_JOBS_DAYS     90           days for which the records of runs are kept, 0 for ever\n"
             "  LCL_WORKER_HEARTBEAT   5            seconds; a worker unheard six times as long counts as dead\n"
             "  LCL_BUSY_RETRY_DELAY   30           seconds before a busy domain is tried again, or a source that the\n"
             "                                      database, the provider or the network failed; doubled each time\n"

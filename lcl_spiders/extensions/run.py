@@ -22,7 +22,7 @@ from scrapy import signals
 from scrapy.exceptions import CloseSpider
 from scrapy.http import Response
 
-from db import jobs, models, page_rows, page_writes, pages, sources
+from db import history, jobs, models, page_rows, page_writes, pages, sources
 from db import signals as source_signals
 from db.errors import AmbiguousSource, DatabaseProblem, FenceLost, SourceNotFound, one_line
 from db.locks import DomainLock
@@ -192,7 +192,7 @@ class RunExtension:
         run.known_pages = await pages.count_known(connection, run.source.id)
         records = await source_signals.of_source(connection, run.source.id)
         run.trust = Trust(records, run.config.trust_after)
-        run.usual_yield = await jobs.usual_yield(connection, run.source.id)
+        run.usual_yield = await history.usual_yield(connection, run.source.id)
 
     async def _start_job(self, connection: Connection) -> dt.datetime | None:
         run = self.run

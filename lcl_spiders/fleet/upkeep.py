@@ -1,19 +1,21 @@
-"""What a worker does beside its crawls, so that nobody else has to: lost runs come back, search indexes are built."""
+"""What a worker does beside its crawls: lost runs come back, search indexes are built, old records of runs go."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import psycopg
 
-from db import models, queue, recovery
+from db import history, models, queue, recovery
 from db.errors import DatabaseProblem, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
+    from uuid import UUID
 
     from lcl_spiders.fleet.config import FleetConfig
     from lcl_spiders.fleet.crawls import Crawls
@@ -24,6 +26,8 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 LOOK_EVERY = 0.25  # seconds between two looks
+THIN_AFTER = 60.0  # seconds after a worker's start
+THIN_EVERY = 86_400.0  # seconds
 INDEX_EVERY = 600.0  # seconds between two looks at the search indexes of a worker that is never idle
 
 
@@ -70,6 +74,24 @@ class Upkeep:
         self._recovered = time.monotonic()
         for lost in await self._runtime.use_connection(lambda each: recovery.recover(each, self._fleet.silence)):
             logger.warning("%s: its worker could not see to it; the run is made again", lost.slug)
+
+    async def keep_history(self) -> None:
+        """Delete the records of runs that are too old, a while after the start and then daily, until cancelled."""
+        await asyncio.sleep(THIN_AFTER)  # what a worker is started for comes first
+        while True:
+            await self._asking(self._thin())
+            await asyncio.sleep(THIN_EVERY)  # the rhythm of the thinning
+
+    async def _thin(self) -> None:
+        if (keep := self._fleet.keep_jobs) is None:
+            return
+        place: UUID | None = history.FIRST
+        total = 0
+        while place is not None:
+            gone, place = await self._runtime.use_connection(partial(history.thin, keep=keep, after=place))
+            total += gone
+        if total:
+            logger.info("the records of %d runs older than %d days were deleted", total, keep.days)
 
     async def keep_indexes(self) -> None:
         """Build the search indexes when no crawl is at work, until cancelled: writing meanwhile would cost more."""

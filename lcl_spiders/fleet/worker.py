@@ -117,7 +117,8 @@ class Worker:
         for task in (taken, watching):
             task.add_done_callback(lambda _: self._finish(End.FAILED))
         stopped = loop.create_task(self._wait_for_stop())
-        others = [watching, stopped, loop.create_task(crawls.gate.watch())]
+        others = [watching, stopped]
+        others += [loop.create_task(each) for each in (crawls.gate.watch(), upkeep.keep_history())]
         if not self._drain:
             others.append(loop.create_task(upkeep.keep_indexes()))
         await self._told.wait()

@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import datetime as dt
 from types import SimpleNamespace
 
 import pytest
@@ -15,13 +16,14 @@ from lcl_spiders.fleet.worker import Worker
 from pipelines.addon import DEFAULTS
 from pipelines.config import Config
 from tests.support.faulty_runtime import FaultyRuntime
+from tests.support.postgres import value
 from tests.support.queue import add, begin, enqueue, take
 
 FLEET = dataclasses.replace(FleetConfig.from_settings(Settings()), heartbeat=0)
 
 
-def upkeep(runtime: FaultyRuntime, *, in_hand: int = 0) -> Upkeep:
-    return Upkeep(runtime, FLEET, SimpleNamespace(in_hand=in_hand, done=0))  # type: ignore[arg-type]
+def upkeep(runtime: FaultyRuntime, fleet: FleetConfig = FLEET, *, in_hand: int = 0) -> Upkeep:
+    return Upkeep(runtime, fleet, SimpleNamespace(in_hand=in_hand, done=0))  # type: ignore[arg-type]
 
 
 async def test_what_a_dead_worker_left_comes_back(connection: Connection) -> None:
@@ -66,6 +68,24 @@ async def test_a_database_that_is_away_is_told_of_once_and_drains_nothing(
         "the queue cannot be looked after: the database does not answer",
         "the queue can be looked after again",
     ]
+
+
+@pytest.mark.parametrize(("keep", "left"), [(dt.timedelta(days=90), 5), (None, 9)])
+async def test_old_records_of_runs_are_deleted_unless_they_are_kept_for_ever(
+    connection: Connection, keep: dt.timedelta | None, left: int
+) -> None:
+    await connection.execute(
+        """
+        INSERT INTO scrape_jobs (source_id, trigger, status, finish_reason, queued_at)
+        SELECT %s, 'schedule', 'failed', 'lost', now() - (100 + n) * interval '1 day' FROM generate_series(1, 9) AS n
+        """,
+        (await add(connection, "a"),),
+    )
+    worker = upkeep(FaultyRuntime(connection), dataclasses.replace(FLEET, keep_jobs=keep))
+
+    await worker._thin()
+
+    assert await value(connection, "SELECT count(*) FROM scrape_jobs") == left
 
 
 async def test_a_worker_that_is_told_to_stop_leaves_the_building_of_indexes() -> None:
