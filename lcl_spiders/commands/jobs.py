@@ -15,6 +15,7 @@ from rich.live import Live
 from scrapy.exceptions import UsageError
 
 from db import history, jobs, sources
+from db.errors import SourceNotFound
 from lcl_spiders.console import CommandFailed, IndexCommand, ago, lasting, plain_table, whole_number
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from db.connection import Connection
     from db.jobs import Job
+    from db.sources import Source
 
 STATUSES = ("queued", "running", "succeeded", "failed", "skipped")
 LOOK_EVERY = 1.0  # seconds
@@ -44,7 +46,7 @@ class Command(IndexCommand):
             "\n"
             "  scrapy jobs                         the newest runs\n"
             "  scrapy jobs list example --status failed --limit 50\n"
-            "  scrapy jobs watch                   the runs at work, until there are none\n"
+            "  scrapy jobs watch                   the runs at work, until there are none; --json: a line a second\n"
             "  scrapy jobs cancel example          what waits is taken from the queue, what runs ends within seconds\n"
             "  scrapy jobs cancel --all\n"
             "  scrapy jobs retry 0f8fad5b-d9cb-469f-a165-70867728950e    once more, with the same arguments\n"
@@ -125,27 +127,32 @@ class Command(IndexCommand):
         from db import queue  # noqa: PLC0415 - see above
         from lcl_spiders.fleet.display import as_table  # noqa: PLC0415 - see above
 
-        if names or self.as_json:
-            msg = "jobs watch takes no names and prints no JSON; `scrapy jobs list --status running --json` does"
+        if names:
+            msg = "jobs watch takes no names: it shows all runs"
             raise UsageError(msg, print_help=False)
         console = Console(markup=False, highlight=False, emoji=False)
         looks = 0
         with (
-            Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else nullcontext() as live
+            Live(console=console, auto_refresh=False, transient=True)
+            if console.is_terminal and not self.as_json
+            else nullcontext() as live
         ):
             while True:
                 running, waiting = await queue.running(connection), await queue.count_waiting(connection)
+                if self.as_json:
+                    self.print_json_line({"at": dt.datetime.now(dt.UTC), "waiting": waiting, "running": running})
                 if not running and not waiting:
                     break
                 if isinstance(live, Live):
                     table = as_table(running[: max(1, console.height - 3)])
                     table.caption = f"{len(running):,} at work, {waiting:,} waiting"
                     live.update(table, refresh=True)
-                elif looks % TOLD_EVERY == 0:
+                elif not self.as_json and looks % TOLD_EVERY == 0:
                     self.say(f"{time.strftime('%H:%M:%S')} {len(running):,} at work, {waiting:,} waiting")
                 looks += 1
                 await asyncio.sleep(LOOK_EVERY)  # the rhythm of the looks
-        self.say("nothing is queued or running")
+        if not self.as_json:
+            self.say("nothing is queued or running")
         return 0
 
     async def _cancel(self, connection: Connection, names: Sequence[str], opts: argparse.Namespace) -> int:
@@ -157,7 +164,7 @@ class Command(IndexCommand):
         wanted: list[UUID] = await queue.open_jobs(connection) if opts.all else []
         for name in names:
             job = await self._job(connection, name)
-            wanted += [job.id] if job else await queue.open_jobs(connection, (await sources.get(connection, name)).id)
+            wanted += [job.id] if job else await queue.open_jobs(connection, (await self._source(connection, name)).id)
         taken, told = await queue.cancel(connection, wanted)
         if self.as_json:
             self.print_json({"cancelled": taken, "ending": told})
@@ -219,19 +226,33 @@ class Command(IndexCommand):
             self.say(f"{deleted:,} records of runs older than {days:,} days deleted")
         return 0
 
+    async def _source(self, connection: Connection, name: str) -> Source:
+        """Return the source of this name, which is no job's."""
+        try:
+            return await sources.get(connection, name)
+        except SourceNotFound:
+            if _is_id(name):
+                msg = f"there is no job and no source with the id {name}: `scrapy jobs` lists the newest jobs"
+                raise CommandFailed(msg) from None
+            raise
+
     async def _job(self, connection: Connection, name: str) -> Job | None:
         """Return the job with this id, None when the name is no job's."""
-        try:
-            job_id = UUID(name)
-        except ValueError:
-            return None
-        found = await jobs.recent(connection, job_id=job_id, limit=1)
+        found = await jobs.recent(connection, job_id=UUID(name), limit=1) if _is_id(name) else []
         return found[0] if found else None
 
     async def _newest(self, connection: Connection, name: str) -> Job:
-        source = await sources.get(connection, name)
+        source = await self._source(connection, name)
         found = await jobs.recent(connection, slug=source.slug, limit=1)
         if not found:
             msg = f"{source.slug} has never run: scrapy refresh {source.slug}"
             raise CommandFailed(msg)
         return found[0]
+
+
+def _is_id(name: str) -> bool:
+    try:
+        UUID(name)
+    except ValueError:
+        return False
+    return True
