@@ -28,8 +28,6 @@ PRESENT = (
 )
 """The counters of the pages that a run knew to be there when it ended."""
 
-YIELD_RUNS = 5
-
 EMPTY_RUNS = 5
 """So many runs in a row that found nothing make a source empty (A21)."""
 
@@ -198,44 +196,3 @@ async def recent(
             {"slug": slug, "status": status, "job_id": job_id, "limit": limit},
         )
         return await cursor.fetchall()
-
-
-async def usual_yield(connection: Connection, source_id: UUID) -> float | None:
-    """Return how many pages were present on average at the end of the last five successful runs (A21), None before any.
-
-    Runs with a page limit say nothing of the whole; neither do re-embeddings, which count a page checked lately twice.
-    A success with `allow_mass_delete` is a new beginning: what it accepted must not fail the runs after it.
-    """
-    cursor = await connection.execute(
-        """
-        SELECT avg(present)::float8
-        FROM (
-            SELECT (
-                SELECT coalesce(sum(c.value::numeric), 0)
-                FROM jsonb_each(j.stats) AS c
-                WHERE c.key = ANY (%(present)s)
-            ) AS present
-            FROM scrape_jobs AS j
-            WHERE j.source_id = %(source_id)s
-              AND j.status = 'succeeded'
-              AND j.finish_reason IS DISTINCT FROM 'max_pages'
-              AND j.args ->> 'max_pages' IS NULL
-              AND NOT j.args @> '{"reembed": true}'
-              AND j.queued_at >= coalesce(
-                  (
-                      SELECT max(queued_at)
-                      FROM scrape_jobs
-                      WHERE source_id = %(source_id)s
-                        AND status = 'succeeded'
-                        AND args @> '{"allow_mass_delete": true}'
-                  ),
-                  '-infinity'
-              )
-            ORDER BY j.queued_at DESC
-            LIMIT %(runs)s
-        ) AS run
-        """,
-        {"source_id": source_id, "present": list(PRESENT), "runs": YIELD_RUNS},
-    )
-    row = await cursor.fetchone()
-    return row[0] if row else None

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 _SQL = load("overview")
 _EMPTY = {"empty_runs": EMPTY_RUNS, "present": list(PRESENT), "reasons_of_sites": list(REASONS_OF_SITES)}
 
+LEDGER_RUNS = 10_000
+"""So many runs the ledger looks back on: reading 400,000 takes two seconds."""
+
 STATES = ("enabled", "backoff", "auto_disabled", "disabled", "review", "rejected", "empty")
 """What sources can be listed by; an empty one is in another state besides."""
 
@@ -88,7 +91,10 @@ class FailedPage:
 
 @dataclass(frozen=True)
 class Ledger:
-    """The counters of runs, summed. `runs` is how many there were: ended, and with a record of what they did."""
+    """The counters of runs, summed. `runs` is how many there were, `LEDGER_RUNS` at most.
+
+    They have ended, and have a record of what they did.
+    """
 
     runs: int
     counters: dict[str, int]
@@ -132,9 +138,12 @@ async def failed_pages(connection: Connection, source_id: UUID, *, limit: int) -
 
 
 async def ledger(connection: Connection, source_id: UUID | None = None) -> Ledger:
-    """Return what the recorded runs counted, of one source or of all. What is no number in their stats is left out."""
+    """Return what the newest recorded runs counted, of one source or of all.
+
+    What is no number in their stats is left out.
+    """
     async with connection.cursor(row_factory=class_row(Ledger)) as cursor:
-        await cursor.execute(_SQL["ledger"], {"source_id": source_id})
+        await cursor.execute(_SQL["ledger"], {"source_id": source_id, "runs": LEDGER_RUNS})
         return await cursor.fetchone() or Ledger(0, {})
 
 

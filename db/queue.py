@@ -17,7 +17,6 @@ from procrastinate.manager import JobManager
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
-from db import jobs, sources
 from db.sql import load
 
 if TYPE_CHECKING:
@@ -34,13 +33,12 @@ CRAWL = "crawl"
 SCHEDULE = "schedule"
 """The name of the queue in which the schedule's own jobs stand."""
 
-MAX_RETRIES = 3
 BATCH = 1_000
 
 
 @dataclass(frozen=True)
 class Request:
-    """A queued run: what is to be crawled, how, and how often it was tried before."""
+    """A queued run: what is to be crawled, how, and how often it was tried before. `queue_id` is its place."""
 
     id: UUID
     source_id: UUID
@@ -49,7 +47,7 @@ class Request:
     args: dict[str, Any]
     priority: int
     attempt: int
-    enabled: bool
+    queue_id: int | None
 
 
 @dataclass(frozen=True)
@@ -105,6 +103,11 @@ async def now(connection: Connection) -> dt.datetime:
     return time
 
 
+async def one_at_a_time(connection: Connection) -> None:
+    """Wait until no other transaction queues runs, and keep the others waiting until the end of this one."""
+    await connection.execute(_SQL["one_at_a_time"])
+
+
 async def due(connection: Connection) -> list[UUID]:
     """Return the sources that a refresh takes, the most urgent first: available, due, neither queued nor running."""
     cursor = await connection.execute(_SQL["due"])
@@ -127,16 +130,17 @@ async def enqueue(
     priority: int | None = None,
     attempt: int = 1,
     delay: dt.timedelta | None = None,
+    besides: int | None = None,
 ) -> list[UUID]:
     """Queue a run of each source and return the ids of their records; sources in the queue already are left out.
 
-    `priority`: instead of the sources' own; higher comes first. `attempt` above 1: a run that is made again. All or
-    nothing, in one transaction.
+    `priority`: instead of the sources' own; higher comes first. `attempt` above 1: a run that is made again, while its
+    own job, `besides`, is still in the queue. All or nothing, in one transaction.
     """
     manager = JobManager(PsycopgConnector())
     queued: list[UUID] = []
     async with connection.transaction():
-        await connection.execute(_SQL["one_at_a_time"])
+        await one_at_a_time(connection)
         at = await now(connection) + delay if delay else None
         for first in range(0, len(source_ids), BATCH):
             cursor = await connection.execute(
@@ -144,7 +148,7 @@ async def enqueue(
                 {
                     "source_ids": list(source_ids[first : first + BATCH]),
                     "priority": priority,
-                    "is_again": attempt > 1,
+                    "besides": besides,
                 },
             )
             found = await cursor.fetchall()
@@ -187,55 +191,11 @@ async def enqueue_due(connection: Connection, *, trigger: str, args: dict[str, A
     return await enqueue(connection, await due(connection), trigger=trigger, args=args)
 
 
-async def again(connection: Connection, request: Request, *, delay: dt.timedelta | None = None) -> bool:
-    """Queue a run once more, and return False when it was cancelled, or tried `MAX_RETRIES` times again already.
-
-    A source that waits in the queue by itself meanwhile needs no second place.
-    """
-    if request.attempt > MAX_RETRIES or await jobs.is_cancelled(connection, request.id):
-        return False
-    await enqueue(
-        connection,
-        [request.source_id],
-        trigger=request.trigger,
-        args=request.args,
-        priority=request.priority,
-        attempt=request.attempt + 1,
-        delay=delay,
-    )
-    return True
-
-
 async def request(connection: Connection, job_id: UUID) -> Request | None:
     """Return what a queued run asks for; None when its source was removed."""
     async with connection.cursor(row_factory=class_row(Request)) as cursor:
         await cursor.execute(_SQL["request"], {"job_id": job_id})
         return await cursor.fetchone()
-
-
-async def recover(connection: Connection, silence: dt.timedelta) -> list[Request]:
-    """Close the jobs of dead processes as lost, queue those from the queue again (A18), and return these.
-
-    `silence`: how long a worker may be unheard before it counts as dead. A source whose every attempt was lost is
-    blamed for one failure: it may be what kills the workers.
-    """
-    async with connection.transaction():
-        await connection.execute(_SQL["one_at_a_time"])
-        await jobs.close_lost(connection)
-        cursor = await connection.execute(_SQL["take_orphans"], {"queue": QUEUE, "silence": silence})
-        lost = [await request(connection, job_id) for (job_id,) in await cursor.fetchall()]
-        found = [each for each in lost if each is not None]
-        for each in found:
-            if not await again(connection, each) and await _is_deadly(connection, each.source_id):
-                await sources.record_run(connection, each.source_id, success=False)
-        await connection.execute(_SQL["revive_schedule"], {"schedule": SCHEDULE, "silence": silence})
-    return found
-
-
-async def _is_deadly(connection: Connection, source_id: UUID) -> bool:
-    cursor = await connection.execute(_SQL["only_lost"], {"source_id": source_id, "runs": MAX_RETRIES + 1})
-    row = await cursor.fetchone()
-    return bool(row and row[0])
 
 
 async def cancel(connection: Connection, job_ids: Collection[UUID]) -> tuple[list[UUID], list[UUID]]:
@@ -303,6 +263,12 @@ async def count_waiting(connection: Connection, *, now: bool = False) -> int:
     cursor = await connection.execute(_SQL["waiting_now" if now else "waiting"], {"queue": QUEUE})
     row = await cursor.fetchone()
     return int(row[0]) if row else 0
+
+
+async def is_drained(connection: Connection) -> bool:
+    """Return whether the queue has nothing left: nothing waits, and no run has ended that is to be queued again."""
+    row = await (await connection.execute(_SQL["is_drained"], {"queue": QUEUE})).fetchone()
+    return bool(row and row[0])
 
 
 async def free_connections(connection: Connection) -> int:

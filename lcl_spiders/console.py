@@ -126,6 +126,11 @@ class IndexCommand(ScrapyCommand):
         """Print a value as JSON: dataclasses as objects, times in ISO 8601, durations in seconds."""
         sys.stdout.write(json.dumps(value, default=_plain, ensure_ascii=False, indent=2) + "\n")
 
+    def print_json_line(self, value: Any) -> None:
+        """Print a value as one line of JSON, at once: somebody reads it while the command goes on."""
+        sys.stdout.write(json.dumps(value, default=_plain, ensure_ascii=False) + "\n")
+        sys.stdout.flush()
+
     def complain(self, message: str) -> None:
         """Say on stderr what is wrong, in one line."""
         name = type(self).__module__.rpartition(".")[2]

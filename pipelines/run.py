@@ -83,6 +83,7 @@ class Run:
         self.stop_message: str | None = None
         self.start_failure: str | None = None
         self.start_reason = "site_unreachable"
+        self.start_kind: str | None = None
         self.is_complete = False
         self.departures: dict[str, Departure] = {}
         self.check_bounds = bounds(config.recrawl_after, LONGEST_INTERVAL, config.max_staleness)

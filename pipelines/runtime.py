@@ -45,6 +45,7 @@ PERMANENT = (psycopg.errors.ProgramLimitExceeded,)
 HOPELESS = (psycopg.errors.ReadOnlySqlTransaction, psycopg.errors.InsufficientPrivilege)
 ATTEMPTS = 6
 GIVE_UP_AFTER = 20  # seconds
+GIVEN_UP_LASTS = 10.0  # seconds
 
 
 class Runtime:
@@ -75,8 +76,9 @@ class Runtime:
         """Run an action over a pooled connection, again after a transient fault (A10): it must bear repetition.
 
         Raises `DatabaseUnavailable` when the database does not come back, and what the action raises otherwise.
-        Once it has been given up, callers that come after wait for one short attempt only, until one succeeds: what
-        is still in flight when a run ends must not wait one after the other.
+        For `GIVEN_UP_LASTS` seconds after it has been given up, callers that come wait for one short attempt only: what
+        is still in flight when a run ends must not wait one after the other. After that, or after a success, they are
+        as patient as ever: no run may suffer for what another met.
         """
         attempts, timeout = (1, 1.0) if self._given_up else (ATTEMPTS, None)
         try:
@@ -97,10 +99,18 @@ class Runtime:
             msg = f"the database does not let this user write: {one_line(error)}"
             raise DatabaseUnavailable(msg) from error
         except TRANSIENT as error:
-            self._given_up = True
+            self._give_up()
             msg = f"the database does not answer: {one_line(error)}"
             raise DatabaseUnavailable(msg) from error
         raise AssertionError  # the loop returns or raises
+
+    def _give_up(self) -> None:
+        if not self._given_up:
+            self._given_up = True
+            asyncio.get_running_loop().call_later(GIVEN_UP_LASTS, self._take_heart)
+
+    def _take_heart(self) -> None:
+        self._given_up = False
 
     async def build_indexes(self, model: Model) -> None:
         """Build the search indexes that a model lacks once it is large enough, see `db.indexes`.

@@ -110,6 +110,8 @@ WITH recorded AS (
     WHERE (%(source_id)s::uuid IS NULL OR source_id = %(source_id)s)
       AND status IN ('succeeded', 'failed')
       AND stats <> '{}'
+    ORDER BY queued_at DESC
+    LIMIT %(runs)s
 ),
 totals AS (
     SELECT

@@ -17,7 +17,7 @@ WHERE s.id = ANY (%(source_ids)s)
 
 -- queueable --
 -- Sources without a job in the queue, in the order in which they were asked for. A run that is made again asks while
--- its own job is still at work.
+-- its own job, `besides`, is still there.
 SELECT
     s.id,
     s.domain,
@@ -27,7 +27,8 @@ JOIN scraper_sources AS s ON s.id = w.id
 WHERE NOT EXISTS (
     SELECT FROM procrastinate_jobs AS q
     WHERE q.queueing_lock = s.id::text
-      AND (q.status = 'todo' OR (q.status = 'doing' AND NOT %(is_again)s))
+      AND q.status IN ('todo', 'doing')
+      AND q.id IS DISTINCT FROM %(besides)s::bigint
 )
 ORDER BY w.place
 
@@ -43,13 +44,35 @@ FROM unnest(%(ids)s::uuid[], %(queue_ids)s::bigint[]) AS w (id, queue_id)
 WHERE j.id = w.id
 
 -- request --
-SELECT j.id, j.source_id, j.trigger, j.args, j.priority, j.attempt, s.slug, s.enabled
+SELECT j.id, j.source_id, j.trigger, j.args, j.priority, j.attempt, j.queue_id, s.slug
 FROM scrape_jobs AS j
 JOIN scraper_sources AS s ON s.id = j.source_id
 WHERE j.id = %(job_id)s
 
+-- has_place --
+-- Whether a run that a worker took still has its place in the queue: a process that took the worker for dead takes it.
+SELECT EXISTS (SELECT FROM procrastinate_jobs WHERE id = %(queue_id)s AND status = 'doing')
+
 -- waiting --
 SELECT count(*) FROM procrastinate_jobs WHERE queue_name = %(queue)s AND status = 'todo'
+
+-- is_drained --
+-- A job that is still there although its run has ended is about to go, or to be made again.
+SELECT NOT EXISTS (
+    SELECT FROM procrastinate_jobs AS q
+    WHERE q.queue_name = %(queue)s
+      AND (
+          q.status = 'todo'
+          OR (
+              q.status = 'doing'
+              AND EXISTS (
+                  SELECT FROM scrape_jobs AS j
+                  WHERE j.id = (q.args ->> 'job_id')::uuid
+                    AND j.completed_at IS NOT NULL
+              )
+          )
+      )
+)
 
 -- waiting_now --
 SELECT count(*)
@@ -59,8 +82,10 @@ WHERE queue_name = %(queue)s
   AND (scheduled_at IS NULL OR scheduled_at <= now())
 
 -- take_orphans --
--- Jobs of workers that have not been heard of, jobs whose run ended without the queue's learning of it, and rows that
--- wait for a job which is not there. A run whose lock is still held stays: its job is what it is made again by.
+-- Jobs of workers that have not been heard of, jobs whose run has ended while they stayed, and runs that wait for a job
+-- which is not there. A run whose lock is still held stays: its job is what it is made again by. Returns those that are
+-- to be made again: what ended for one of the `reasons` had a worker that could not see to it. (A job names its run by
+-- the key of `scrape_jobs`; the other way there is no index.)
 WITH dead AS (
     DELETE FROM procrastinate_jobs AS q
     WHERE q.queue_name = %(queue)s
@@ -73,26 +98,24 @@ WITH dead AS (
           )
           OR EXISTS (
               SELECT FROM scrape_jobs AS j
-              WHERE j.queue_id = q.id
+              WHERE j.id = (q.args ->> 'job_id')::uuid
                 AND j.completed_at < now() - interval '1 minute'
           )
       )
       AND NOT EXISTS (
           SELECT FROM scrape_jobs AS j
-          WHERE j.queue_id = q.id
+          WHERE j.id = (q.args ->> 'job_id')::uuid
             AND j.status = 'running'
       )
-    RETURNING q.id
+    RETURNING (q.args ->> 'job_id')::uuid AS id
 ), orphans AS (
-    SELECT j.id
-    FROM scrape_jobs AS j
-    WHERE j.queue_id IN (SELECT id FROM dead)
+    SELECT id FROM dead
     UNION
     SELECT j.id
     FROM scrape_jobs AS j
     WHERE j.status = 'queued'
       AND NOT EXISTS (SELECT FROM procrastinate_jobs AS q WHERE q.id = j.queue_id)
-), closed AS (
+), never_begun AS (
     UPDATE scrape_jobs AS j
     SET status = CASE WHEN j.cancel_requested THEN 'skipped' ELSE 'failed' END,
         finish_reason = CASE WHEN j.cancel_requested THEN 'cancelled' ELSE 'lost' END,
@@ -107,7 +130,7 @@ SELECT j.id
 FROM orphans AS o
 JOIN scrape_jobs AS j ON j.id = o.id
 WHERE NOT j.cancel_requested
-  AND (j.id IN (SELECT id FROM closed) OR j.finish_reason = 'lost')
+  AND (j.id IN (SELECT id FROM never_begun) OR j.finish_reason = ANY (%(reasons)s::text[]))
 
 -- revive_schedule --
 -- The schedule's own jobs bear repetition: what is due is queued once.

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 GONE = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
 PERMANENT = frozenset({301, 308})  # RFC 9110 section 15.4
+SILENT = frozenset({"dns", "timeout", "no_answer"})
+"""Kinds of failures in which nobody said anything: the site's doing, or that of the way to it."""
+
 _INDEX_FILE = re.compile(r"/(?:index\.(?:html?|php|aspx?))?(?=$|\?)")
 _KINDS: dict[type[Exception], str] = {
     RobotsForbidden: "robots_forbidden",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin
@@ -12,22 +13,32 @@ from scrapy import Request
 
 from db.errors import one_line
 from db.urls import domain_of
-from lcl_spiders.base_spiders import feeds
-from lcl_spiders.base_spiders.answers import charset
+from lcl_spiders.base_spiders import sitemaps
+from lcl_spiders.base_spiders.answers import charset, kind_of
 from lcl_spiders.base_spiders.frontier import MAX_URL
 from lcl_spiders.base_spiders.refresh import RefreshSpider
 from lcl_spiders.base_spiders.sitemap_reader import read_sitemaps
+from lcl_spiders.base_spiders.sitemaps import BadSitemap
 from lcl_spiders.downloadermiddlewares.typed import RobotsForbidden
+from lcl_spiders.extraction import BadFeed, ExtractionError
+from lcl_spiders.extraction.feeds import Feed, is_sitemap
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
     from scrapy.http import HtmlResponse, Response
 
-    from lcl_spiders.base_spiders.feeds import Feed
     from lcl_spiders.base_spiders.listed import ListedUrls
     from lcl_spiders.extraction import ExtractedPage
+    from lcl_spiders.extraction.feeds import Entry
     from lcl_spiders.items import PageItem
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """A sitemap index: it lists sitemaps, no pages."""
+
+    sitemaps: Sequence[Entry]
 
 
 class Unreadable(Exception):
@@ -67,8 +78,8 @@ class FeedSpider(RefreshSpider):
         try:
             for start in self.starts:
                 async for feed in self._pages_of(start):
-                    if feed.is_index:
-                        await read_sitemaps(self, listed, [entry.url for entry in feed.entries])
+                    if isinstance(feed, Index):
+                        await read_sitemaps(self, listed, [entry.url for entry in feed.sitemaps])
                         continue
                     entries += len(feed.entries)
                     others.update(domain_of(e.url) for e in feed.entries if not self.frontier.is_inside(e.url))
@@ -85,7 +96,7 @@ class FeedSpider(RefreshSpider):
                 "feed's address there, or that site, as a source"
             )
 
-    async def _pages_of(self, start: str) -> AsyncIterator[Feed]:
+    async def _pages_of(self, start: str) -> AsyncIterator[Feed | Index]:
         """Yield a feed and its further pages (RFC 5005). Raises `Unreadable` for the first, which is not to miss."""
         url: str | None = start
         read: set[str] = set()
@@ -102,27 +113,39 @@ class FeedSpider(RefreshSpider):
                 return
             self.run.count("feeds/read")
             yield feed
-            url = feed.next_page if feed.next_page and self.frontier.is_inside(feed.next_page) else None
+            following = feed.next_page if isinstance(feed, Feed) else None
+            url = following if following and self.frontier.is_inside(following) else None
         if url is not None and url not in read:
             self.logger.warning("%s: the feed goes on after %d pages (max_listing_pages)", self.slug, len(read))
 
-    async def _read_feed(self, url: str) -> Feed:
+    async def _read_feed(self, url: str) -> Feed | Index:
         try:
             response = await self.download(Request(url))
         except RobotsForbidden as error:
             msg = f"robots.txt forbids the feed {url}"
             raise Unreadable("robots_forbidden", msg) from error
         except Exception as error:  # whatever it is, there is no feed
+            self.run.start_kind = kind_of(error.__cause__ or error)
             msg = f"the feed {url} gave no answer: {type(error).__name__}: {one_line(error)}"
             raise Unreadable("site_unreachable", msg) from error
         if response.status != HTTPStatus.OK:
             msg = f"the feed {url} answered {response.status}"
             raise Unreadable("site_unreachable", msg)
         try:
-            return await asyncio.to_thread(feeds.parse, response.body, response.url, charset(response))
-        except feeds.BadFeed as error:
+            return await self._parsed(response)
+        except (BadFeed, BadSitemap) as error:
             msg = f"{url} is no feed: {error}"
             raise Unreadable("site_unreachable", msg) from error
+        except ExtractionError as error:
+            msg = f"the feed {url} cannot be read: {error}"
+            raise Unreadable("site_unreachable", msg) from error
+
+    async def _parsed(self, response: Response) -> Feed | Index:
+        """Return what a document lists. Raises `ExtractionError` or `BadSitemap`."""
+        if is_sitemap(response.body):
+            is_index, entries = await asyncio.to_thread(sitemaps.parse, response.body)
+            return Index(entries) if is_index else Feed(entries)
+        return await self.pool.read_feed(response.body, response.url, charset(response))
 
     async def first_requests(self) -> AsyncIterator[Request]:
         """Yield nothing: a run begins with what the feed lists."""

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
     from db.pages import Standing
-    from lcl_spiders.base_spiders.sitemaps import Entry
     from lcl_spiders.base_spiders.source import SourceSpider
+    from lcl_spiders.extraction.feeds import Entry
 
 SEVERAL = "several"  # the date of a page that is listed with more than one: no other is like it
 BATCH = 2_000

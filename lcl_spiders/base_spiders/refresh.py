@@ -11,6 +11,7 @@ from scrapy.exceptions import CannotResolveHostError, DownloadConnectionRefusedE
 from db import pages
 from db.pages import Savings
 from db.urls import canonical_url
+from lcl_spiders.base_spiders.answers import kind_of
 from lcl_spiders.base_spiders.listed import ListedUrls
 from lcl_spiders.base_spiders.source import SourceSpider
 from lcl_spiders.base_spiders.stored import stored_pages
@@ -126,6 +127,7 @@ class RefreshSpider(SourceSpider):
             return await robots.read(self.start_url)
         except RobotsUnavailable as error:
             is_down = isinstance(error.__cause__, UNREACHABLE)
+            self.run.start_kind = kind_of(error.__cause__ or error)
             reason = "site_unreachable" if is_down else "robots_unavailable"
             self.run.stop(reason, f"{error}. Nothing was asked for, and nothing is deleted (RFC 9309).")
             return None

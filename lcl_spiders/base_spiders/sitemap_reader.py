@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from lcl_spiders.base_spiders.listed import ListedUrls
-    from lcl_spiders.base_spiders.sitemaps import Entry
     from lcl_spiders.base_spiders.source import SourceSpider
+    from lcl_spiders.extraction.feeds import Entry
 
 MAX_SITEMAPS = 500
 MAX_DEPTH = 5

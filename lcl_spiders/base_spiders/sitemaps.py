@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
-import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin
 
@@ -13,6 +10,7 @@ from scrapy.utils.gz import gunzip
 from scrapy.utils.sitemap import Sitemap
 
 from db.urls import canonical_url
+from lcl_spiders.extraction.feeds import Entry, utf8
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,15 +19,6 @@ MAX_BYTES = 50 * 1024 * 1024  # sitemaps.org: at most 50 MB uncompressed and 50,
 MAX_ENTRIES = 50_000
 MAX_ROBOTS = 500 * 1024  # RFC 9309 section 2.5: at least this much must be read
 _GZIP_MAGIC = b"\x1f\x8b"
-_XML_DECLARATION = re.compile(r"\s*<\?xml\b[^>]*\?>")
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A URL that a sitemap lists, canonical, and its lastmod as written."""
-
-    url: str
-    lastmod: str | None
 
 
 class BadSitemap(ValueError):
@@ -71,13 +60,6 @@ def parse(body: bytes) -> tuple[bool, list[Entry]]:
         msg = f"its root is <{kind}>, neither urlset nor sitemapindex"
         raise BadSitemap(msg)
     return kind == "sitemapindex", entries
-
-
-def utf8(body: bytes) -> bytes:
-    """Return a body without its byte order mark, and UTF-16 as UTF-8, without the declaration that says otherwise."""
-    if body.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return _XML_DECLARATION.sub("", body.decode("utf-16", "replace"), count=1).encode("utf-8", "replace")
-    return body.removeprefix(codecs.BOM_UTF8)
 
 
 def _entries(sitemap: Sitemap) -> Iterator[Entry]:

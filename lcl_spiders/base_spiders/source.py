@@ -326,9 +326,9 @@ class SourceSpider(ReadingSpider):
             if not (request.meta["is_expected"] or request.meta["is_start"]):
                 return results
         message = f"{type(error).__name__}: {one_line(error)}"[:500] if error is not None else None
-        if request.meta["is_start"]:
-            self.run.start_failure = message
         kind = kind_of(error) if error is not None else "no_answer"
+        if request.meta["is_start"]:
+            self.run.start_failure, self.run.start_kind = message, kind
         return [*results, outcome(request.meta["url"], Outcome.UNKNOWN, kind, None, message)]
 
     def _request_sent(self, request: Request) -> None:

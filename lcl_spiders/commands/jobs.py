@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import datetime as dt
 import time
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
@@ -13,7 +14,8 @@ from rich.console import Console
 from rich.live import Live
 from scrapy.exceptions import UsageError
 
-from db import jobs, sources
+from db import history, jobs, sources
+from db.errors import SourceNotFound
 from lcl_spiders.console import CommandFailed, IndexCommand, ago, lasting, plain_table, whole_number
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
     from db.connection import Connection
     from db.jobs import Job
+    from db.sources import Source
 
 STATUSES = ("queued", "running", "succeeded", "failed", "skipped")
 LOOK_EVERY = 1.0  # seconds
@@ -28,10 +31,10 @@ TOLD_EVERY = 10  # looks between two lines where nobody sits at a terminal
 
 
 class Command(IndexCommand):
-    """List, watch, cancel and retry runs."""
+    """List, watch, cancel and retry runs, and delete old records of them."""
 
     def syntax(self) -> str:
-        return "[options] [list [<source>] | watch | cancel <job or source> … | retry <job or source> …]"
+        return "[options] [list [<source>] | watch | cancel <job or source> … | retry <job or source> … | prune]"
 
     def short_desc(self) -> str:
         return "List, watch, cancel and retry runs"
@@ -43,12 +46,15 @@ class Command(IndexCommand):
             "\n"
             "  scrapy jobs                         the newest runs\n"
             "  scrapy jobs list example --status failed --limit 50\n"
-            "  scrapy jobs watch                   the runs at work, until there are none\n"
+            "  scrapy jobs watch                   the runs at work, until there are none; --json: a line a second\n"
             "  scrapy jobs cancel example          what waits is taken from the queue, what runs ends within seconds\n"
             "  scrapy jobs cancel --all\n"
             "  scrapy jobs retry 0f8fad5b-d9cb-469f-a165-70867728950e    once more, with the same arguments\n"
             "  scrapy jobs retry --failed          every source whose newest run failed\n"
+            "  scrapy jobs prune                   delete old records (LCL_KEEP_JOBS_DAYS, 90), as workers do daily\n"
+            "  scrapy jobs prune --older-than 30\n"
             "\n"
+            "The newest records of a source stay however old they are, and those that its usual yield is told from. "
             "A retried job waits in the queue: running workers take it, or the next `scrapy refresh`.\n"
             "Exit code: 0 when something was done or listed, 1 when there was nothing to cancel or to retry.\n"
         )
@@ -58,6 +64,9 @@ class Command(IndexCommand):
         parser.add_argument("--status", choices=STATUSES, help="list only these")
         parser.add_argument(
             "--limit", type=whole_number(1, 10_000), default=20, metavar="N", help="most runs to list (default 20)"
+        )
+        parser.add_argument(
+            "--older-than", type=whole_number(1, 36_500), metavar="DAYS", help="prune: instead of LCL_KEEP_JOBS_DAYS"
         )
         parser.add_argument("--all", action="store_true", help="cancel: everything that waits or runs")
         parser.add_argument("--failed", action="store_true", help="retry: every source whose newest run failed")
@@ -69,7 +78,13 @@ class Command(IndexCommand):
         )
 
     async def main(self, words: list[str], opts: argparse.Namespace) -> int:
-        actions = {"list": self._list, "watch": self._watch, "cancel": self._cancel, "retry": self._retry}
+        actions = {
+            "list": self._list,
+            "watch": self._watch,
+            "cancel": self._cancel,
+            "retry": self._retry,
+            "prune": self._prune,
+        }
         action, *names = words or ["list"]
         if action not in actions:
             msg = f"say what to do: {', '.join(actions)}"
@@ -112,27 +127,32 @@ class Command(IndexCommand):
         from db import queue  # noqa: PLC0415 - see above
         from lcl_spiders.fleet.display import as_table  # noqa: PLC0415 - see above
 
-        if names or self.as_json:
-            msg = "jobs watch takes no names and prints no JSON; `scrapy jobs list --status running --json` does"
+        if names:
+            msg = "jobs watch takes no names: it shows all runs"
             raise UsageError(msg, print_help=False)
         console = Console(markup=False, highlight=False, emoji=False)
         looks = 0
         with (
-            Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else nullcontext() as live
+            Live(console=console, auto_refresh=False, transient=True)
+            if console.is_terminal and not self.as_json
+            else nullcontext() as live
         ):
             while True:
                 running, waiting = await queue.running(connection), await queue.count_waiting(connection)
+                if self.as_json:
+                    self.print_json_line({"at": dt.datetime.now(dt.UTC), "waiting": waiting, "running": running})
                 if not running and not waiting:
                     break
                 if isinstance(live, Live):
                     table = as_table(running[: max(1, console.height - 3)])
                     table.caption = f"{len(running):,} at work, {waiting:,} waiting"
                     live.update(table, refresh=True)
-                elif looks % TOLD_EVERY == 0:
+                elif not self.as_json and looks % TOLD_EVERY == 0:
                     self.say(f"{time.strftime('%H:%M:%S')} {len(running):,} at work, {waiting:,} waiting")
                 looks += 1
                 await asyncio.sleep(LOOK_EVERY)  # the rhythm of the looks
-        self.say("nothing is queued or running")
+        if not self.as_json:
+            self.say("nothing is queued or running")
         return 0
 
     async def _cancel(self, connection: Connection, names: Sequence[str], opts: argparse.Namespace) -> int:
@@ -144,7 +164,7 @@ class Command(IndexCommand):
         wanted: list[UUID] = await queue.open_jobs(connection) if opts.all else []
         for name in names:
             job = await self._job(connection, name)
-            wanted += [job.id] if job else await queue.open_jobs(connection, (await sources.get(connection, name)).id)
+            wanted += [job.id] if job else await queue.open_jobs(connection, (await self._source(connection, name)).id)
         taken, told = await queue.cancel(connection, wanted)
         if self.as_json:
             self.print_json({"cancelled": taken, "ending": told})
@@ -183,19 +203,56 @@ class Command(IndexCommand):
             self.complain("nothing was queued: there is nothing to retry, or it waits in the queue already")
         return int(not queued)
 
+    async def _prune(self, connection: Connection, names: Sequence[str], opts: argparse.Namespace) -> int:
+        from lcl_spiders.fleet.config import keep_jobs_days  # noqa: PLC0415 - see _watch
+
+        if names:
+            msg = "jobs prune takes no names"
+            raise UsageError(msg, print_help=False)
+        try:
+            days = opts.older_than or keep_jobs_days(self.project_settings)
+        except ValueError as error:
+            raise CommandFailed(str(error)) from None
+        if not days:
+            msg = "LCL_KEEP_JOBS_DAYS is 0, which keeps all records; say which are too old: --older-than DAYS"
+            raise CommandFailed(msg)
+        deleted, place = await history.thin(connection, dt.timedelta(days=days))
+        while place is not None:
+            gone, place = await history.thin(connection, dt.timedelta(days=days), place)
+            deleted += gone
+        if self.as_json:
+            self.print_json({"deleted": deleted, "older_than_days": days})
+        else:
+            self.say(f"{deleted:,} records of runs older than {days:,} days deleted")
+        return 0
+
+    async def _source(self, connection: Connection, name: str) -> Source:
+        """Return the source of this name, which is no job's."""
+        try:
+            return await sources.get(connection, name)
+        except SourceNotFound:
+            if _is_id(name):
+                msg = f"there is no job and no source with the id {name}: `scrapy jobs` lists the newest jobs"
+                raise CommandFailed(msg) from None
+            raise
+
     async def _job(self, connection: Connection, name: str) -> Job | None:
         """Return the job with this id, None when the name is no job's."""
-        try:
-            job_id = UUID(name)
-        except ValueError:
-            return None
-        found = await jobs.recent(connection, job_id=job_id, limit=1)
+        found = await jobs.recent(connection, job_id=UUID(name), limit=1) if _is_id(name) else []
         return found[0] if found else None
 
     async def _newest(self, connection: Connection, name: str) -> Job:
-        source = await sources.get(connection, name)
+        source = await self._source(connection, name)
         found = await jobs.recent(connection, slug=source.slug, limit=1)
         if not found:
             msg = f"{source.slug} has never run: scrapy refresh {source.slug}"
             raise CommandFailed(msg)
         return found[0]
+
+
+def _is_id(name: str) -> bool:
+    try:
+        UUID(name)
+    except ValueError:
+        return False
+    return True

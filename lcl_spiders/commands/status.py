@@ -54,7 +54,7 @@ class Command(IndexCommand):
         return (
             "Without a name, every source with its pages, its last run and its backoff, and the newest runs of all. "
             "With the slug, domain or id of a source, that one, its runs with their errors and alerts, and its failed "
-            "pages. Either ends with the ledger: what all recorded runs spent, and what each rung saved.\n"
+            "pages. Either ends with the ledger: what the newest 10,000 runs spent, and what each rung saved.\n"
             "\n"
             "  scrapy status\n"
             "  scrapy status example --limit 50\n"
@@ -156,7 +156,8 @@ class Command(IndexCommand):
 
     def _print_ledger(self, total: Ledger, price: float | None) -> None:
         if lines := ledger.rows(total.counters, price):
-            self.say(f"\nall recorded runs ({total.runs:,})")
+            which = "all" if total.runs < overview.LEDGER_RUNS else "the newest"
+            self.say(f"\n{which} recorded runs ({total.runs:,})")
             self.console.print(ledger.as_table(lines))
 
 

@@ -8,6 +8,7 @@ import logging
 import sys
 from typing import TYPE_CHECKING
 
+import psycopg
 from scrapy.addons import AddonManager
 from scrapy.commands import ScrapyCommand
 from scrapy.crawler import AsyncCrawlerProcess
@@ -55,8 +56,10 @@ class Command(ScrapyCommand):
             "  LCL_REFRESH_CRON       0 2 * * *    minute, hour, day, month, weekday, UTC\n"
             "  LCL_WORKER_MAX_JOBS    500          runs after which a fresh process takes over\n"
             "  LCL_WORKER_MEMORY      1073741824   bytes of memory above which a fresh process takes over\n"
+            "  LCL_KEEP_JOBS_DAYS     90           days for which the records of runs are kept, 0 for ever\n"
             "  LCL_WORKER_HEARTBEAT   5            seconds; a worker unheard six times as long counts as dead\n"
-            "  LCL_BUSY_RETRY_DELAY   30           seconds before a busy domain is tried again, doubled each time\n"
+            "  LCL_BUSY_RETRY_DELAY   30           seconds before a busy domain is tried again, or a source that the\n"
+            "                                      database, the provider or the network failed; doubled each time\n"
             "\n"
             "Exit code: 0 when it was stopped or has drained the queue, 1 when it could not begin or go on.\n"
         )
@@ -106,7 +109,7 @@ class Command(ScrapyCommand):
         handle_signals(worker)
         try:
             return await worker.run()
-        except (DatabaseProblem, ProviderError, WorkerMisconfigured) as error:
+        except (DatabaseProblem, ProviderError, WorkerMisconfigured, psycopg.Error) as error:
             sys.stderr.write(f"scrapy worker: {one_line(error)}\n")
             return End.FAILED
 

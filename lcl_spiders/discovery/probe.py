@@ -16,7 +16,7 @@ from scrapy.http import HtmlResponse
 
 from db.errors import one_line
 from db.urls import canonical_url, domain_of
-from lcl_spiders.base_spiders import feeds, sitemaps
+from lcl_spiders.base_spiders import sitemaps
 from lcl_spiders.base_spiders.answers import charset, header, kind_of
 from lcl_spiders.base_spiders.frontier import Frontier
 from lcl_spiders.discovery import reading
@@ -24,6 +24,7 @@ from lcl_spiders.discovery.findings import Findings, Listed, PageFacts
 from lcl_spiders.discovery.noise import is_noise
 from lcl_spiders.downloadermiddlewares.typed import RobotsForbidden, RobotsUnavailable
 from lcl_spiders.extraction import ExtractionError
+from lcl_spiders.extraction.feeds import is_sitemap
 from lcl_spiders.source_config import SourceConfig
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
     from lcl_spiders.discovery.config import DiscoveryConfig
     from lcl_spiders.discovery.reading import Reading
+    from lcl_spiders.extraction.feeds import Entry
     from lcl_spiders.extraction.pool import ExtractionPool
 
 MAX_PAGE = 5 * 2**20  # bytes
@@ -149,7 +151,7 @@ class Probe:
 
     async def _take_feed(self, response: Response) -> None:
         """Note a candidate that is itself a feed. Raises `NothingThere` for what is neither that nor HTML."""
-        links = await _listed_by(response)
+        links = await self._listed_by(response)
         if links is None:
             self._give_up(f"it answers {header(response, 'Content-Type') or 'no content type'}, which is no page")
         inside = self._inside(links)
@@ -178,7 +180,7 @@ class Probe:
         findings.sitemap = Listed(first, len(inside), len(urls)) if has_any else False
         return inside
 
-    async def _sitemap(self, url: str) -> tuple[bool, list[sitemaps.Entry]]:
+    async def _sitemap(self, url: str) -> tuple[bool, list[Entry]]:
         try:
             response = await self._tools.download(Request(url))
             if response.status == HTTPStatus.OK:
@@ -194,7 +196,7 @@ class Probe:
         for url in (self._named_feeds or [urljoin(base, path) for path in USUAL_FEEDS])[:MAX_FEEDS]:
             try:
                 response = await self._get(url)
-                links = await _listed_by(response)
+                links = await self._listed_by(response)
             except Exception:  # noqa: BLE001, S112 - a feed that does not answer is none; the next may
                 continue
             if response.status == HTTPStatus.OK and links is not None:
@@ -203,6 +205,16 @@ class Probe:
                 return inside
         self.findings.feed = False
         return []
+
+    async def _listed_by(self, response: Response) -> list[str] | None:
+        """Return the URLs of a feed's entries; None for what is no feed that can be read, as a sitemap is none."""
+        if is_sitemap(response.body):
+            return None
+        try:
+            feed = await self._tools.pool.read_feed(response.body, response.url, charset(response))
+        except ExtractionError:
+            return None
+        return [entry.url for entry in feed.entries]
 
     async def _sample(self, url: str) -> None:
         findings = self.findings
@@ -252,15 +264,6 @@ class Probe:
     def _give_up(self, why: str) -> NoReturn:
         self.findings.failure = why
         raise NothingThere(why)
-
-
-async def _listed_by(response: Response) -> list[str] | None:
-    """Return the URLs of a feed's entries; None for what is no feed, as a sitemap is none."""
-    try:
-        feed = await asyncio.to_thread(feeds.parse_feed, response.body, response.url, charset(response))
-    except feeds.BadFeed:
-        return None
-    return [entry.url for entry in feed.entries]
 
 
 def led_to(asked: str, answered: str) -> str:

@@ -22,7 +22,7 @@ from scrapy import signals
 from scrapy.exceptions import CloseSpider
 from scrapy.http import Response
 
-from db import jobs, models, page_rows, page_writes, pages, sources
+from db import history, jobs, models, page_rows, page_writes, pages, sources
 from db import signals as source_signals
 from db.errors import AmbiguousSource, DatabaseProblem, FenceLost, SourceNotFound, one_line
 from db.locks import DomainLock
@@ -31,7 +31,8 @@ from lcl_spiders.extensions.alerts import Alert, alerts
 from lcl_spiders.extensions.politeness import PolitenessExtension
 from lcl_spiders.extensions.report import report
 from lcl_spiders.extensions.summary import summarise
-from lcl_spiders.extensions.verdict import Verdict, judge
+from lcl_spiders.extensions.verdict import Verdict, excused, judge, may_be_excused
+from lcl_spiders.network import NETWORK
 from lcl_spiders.rendering.chromium import BrowserUnavailable
 from lcl_spiders.rendering.config import ENABLED, RenderingConfig
 from pipelines import covering, index_model, runtime
@@ -90,6 +91,7 @@ class RunExtension:
         extension = cls(crawler, Run(crawler, config, arguments))
         crawler.signals.connect(extension.spider_opened, signal=signals.spider_opened)
         crawler.signals.connect(extension.first_request, signal=signals.request_reached_downloader)
+        crawler.signals.connect(extension.first_response, signal=signals.response_received)
         crawler.signals.connect(extension.spider_idle, signal=signals.spider_idle)
         crawler.signals.connect(extension.spider_closed, signal=signals.spider_closed)
         crawler.signals.connect(extension.item_error, signal=signals.item_error)
@@ -180,7 +182,7 @@ class RunExtension:
         run.known_pages = await pages.count_known(connection, run.source.id)
         records = await source_signals.of_source(connection, run.source.id)
         run.trust = Trust(records, run.config.trust_after)
-        run.usual_yield = await jobs.usual_yield(connection, run.source.id)
+        run.usual_yield = await history.usual_yield(connection, run.source.id)
 
     async def _start_job(self, connection: Connection) -> dt.datetime | None:
         run = self.run
@@ -216,6 +218,11 @@ class RunExtension:
         taken = self._crawler.settings.getfloat("LCL_JOB_TAKEN") or self._made
         self.run.count("start/milliseconds", round((time.monotonic() - taken) * 1000))
 
+    def first_response(self, response: Response) -> None:
+        """Note that the network is there."""
+        self._crawler.signals.disconnect(self.first_response, signal=signals.response_received)
+        NETWORK.heard(urlsplit(response.url).hostname or "")
+
     def spider_idle(self) -> None:
         """Note that everything that was asked for has been answered."""
         self.run.is_complete = True
@@ -244,7 +251,10 @@ class RunExtension:
         for watch in self._watches:
             await end(watch)
         run = self.run
-        self.verdict = verdict = self._refusal or judge(run, reason)
+        self.verdict = self._refusal or judge(run, reason)
+        if may_be_excused(run, self.verdict):
+            await self._attempt("look at the network", self._look_at_network(self.verdict))
+        verdict = self.verdict
         if self._leased is not None and hasattr(run, "source"):
             self._alerts = alerts(run.counters(), verdict)
             for alert in self._alerts:
@@ -261,6 +271,11 @@ class RunExtension:
             await self._attempt("build the search indexes", self._build_indexes(), timeout=INDEX_TIMEOUT)
         if self._leased is not None:
             await self._attempt("close the database pool", runtime.give_back(self._leased))
+
+    async def _look_at_network(self, verdict: Verdict) -> None:
+        """Excuse the source where it is this machine that reaches nobody."""
+        if await NETWORK.is_cut_off(urlsplit(self.run.source.start_url).hostname or ""):
+            self.verdict = excused(verdict)
 
     async def _record(self, verdict: Verdict) -> None:
         run = self.run
@@ -303,6 +318,9 @@ class RunExtension:
         try:
             async with asyncio.timeout(timeout):
                 await action
+        except DatabaseProblem as error:
+            logger.error("cannot %s: %s", what, error)
+            return False
         except Exception:  # what comes after it, the lock's release above all, must run in every case
             logger.exception("cannot %s", what)
             return False

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from db.jobs import PRESENT
+from lcl_spiders.base_spiders.answers import SILENT
 
 if TYPE_CHECKING:
     from pipelines.run import Run
@@ -40,9 +41,7 @@ class Verdict:
     @classmethod
     def refusal(cls, reason: str, message: str) -> Verdict:
         """A run that ended before its first request."""
-        return cls(
-            "skipped" if reason in {"domain_locked", "cancelled", "disabled"} else "failed", reason, message, None
-        )
+        return cls("skipped" if reason in NOT_WANTED else "failed", reason, message, None)
 
     @classmethod
     def failure(cls, reason: str, message: str) -> Verdict:
@@ -80,6 +79,21 @@ def judge(run: Run, closed_because: str) -> Verdict:
             f"`scrapy crawl {run.source.slug} -a allow_mass_delete=true`",
         )
     return Verdict("succeeded", LIMITED if run.has_left_out() else closed_because, None, blame=True)
+
+
+def may_be_excused(run: Run, verdict: Verdict) -> bool:
+    """Return whether a failure that is blamed on the source may be that of this machine's network: nobody answered."""
+    return verdict.blame is False and run.start_kind in SILENT
+
+
+def excused(verdict: Verdict) -> Verdict:
+    """Return the verdict over a run that failed because this machine is cut off from the network."""
+    return Verdict.failure(
+        "network_unavailable",
+        f"{(verdict.message or '').rstrip('.')}. This machine is cut off: it has no way to the site, or no name server "
+        "that answers. "
+        "Nothing is held against the source",
+    )
 
 
 def has_collapsed(run: Run, present: int) -> bool:

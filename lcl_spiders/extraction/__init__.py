@@ -4,6 +4,7 @@ This package is light to import; `lcl_spiders.extraction.extract` brings the ext
 """
 
 from lcl_spiders.extraction.errors import (
+    BadFeed,
     EmptyBody,
     ExtractionCrashed,
     ExtractionError,
@@ -18,6 +19,7 @@ from lcl_spiders.extraction.page import EXTRACTION_VERSION, ExtractedPage, body_
 
 __all__ = [
     "EXTRACTION_VERSION",
+    "BadFeed",
     "EmptyBody",
     "ExtractedPage",
     "ExtractionCrashed",

@@ -27,6 +27,12 @@ class TooDeep(ExtractionError):
     kind = "too_deep"
 
 
+class BadFeed(ExtractionError):
+    """A body that is no feed: raised by `parse_feed`."""
+
+    kind = "bad_feed"
+
+
 class SpiderFailed(ExtractionError):
     """A spider's own `read_page` raised or returned something else than a page: raised by `SourceSpider.extract`."""
 

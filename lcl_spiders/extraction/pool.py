@@ -9,14 +9,24 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 from weakref import WeakKeyDictionary
 
 from pebble import ProcessExpired, ProcessPool
 
 from lcl_spiders.extraction.errors import ExtractionCrashed, ExtractionError, ExtractionFailed, ExtractionTimeout
+from lcl_spiders.extraction.feeds import Feed
 from lcl_spiders.extraction.options import DEFAULT, ExtractionOptions
 from lcl_spiders.extraction.page import ExtractedPage
-from lcl_spiders.extraction.worker import Outcome, Page, extract_batch, prepare_worker, worker_context
+from lcl_spiders.extraction.worker import (
+    Document,
+    FeedDocument,
+    Outcome,
+    Page,
+    extract_batch,
+    prepare_worker,
+    worker_context,
+)
 
 SMALLEST_MEMORY_LIMIT = 256 * 2**20
 """The extractors alone take 100 MiB of address space; workers that cannot start would be started for ever."""
@@ -30,8 +40,8 @@ _GRACE = 5.0
 
 @dataclass(eq=False, slots=True)
 class _Waiting:
-    page: Page
-    result: asyncio.Future[ExtractedPage]
+    document: Document
+    result: asyncio.Future[Any]
     alone: bool = False
     losses: int = 0
 
@@ -75,11 +85,20 @@ class ExtractionPool:
                 up (`ExtractionTimeout`), or took its worker with it (`ExtractionCrashed`).
             asyncio.CancelledError: the pool was closed, which says nothing about the page.
         """
-        if self._closed:
-            raise asyncio.CancelledError("the extraction pool is closed")
         # Pickling the options takes 20 times as long as the rest of a page: most sources have none.
         page: Page = (body, url, encoding) if options == DEFAULT else (body, url, encoding, options)
-        waiting = _Waiting(page, asyncio.get_running_loop().create_future())
+        extracted: ExtractedPage = await self._read(page)
+        return extracted
+
+    async def read_feed(self, body: bytes, url: str, encoding: str | None) -> Feed:
+        """Read a feed in a worker, as `extract` does a page; see `parse_feed`. Raises as it does, and `BadFeed`."""
+        feed: Feed = await self._read(FeedDocument(body, url, encoding))
+        return feed
+
+    async def _read(self, document: Document) -> Any:
+        if self._closed:
+            raise asyncio.CancelledError("the extraction pool is closed")
+        waiting = _Waiting(document, asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
         self._dispatch()
         return await waiting.result
@@ -122,7 +141,7 @@ class ExtractionPool:
 
     def _submit(self, pool: ProcessPool, batch: tuple[_Waiting, ...]) -> None:
         self._running[batch] = pool
-        arguments = (self._time_limit, [waiting.page for waiting in batch])
+        arguments = (self._time_limit, [waiting.document for waiting in batch])
         ended = partial(self._ended, pool, batch)
         loop = asyncio.get_running_loop()
         future: Future[list[Outcome]]

@@ -14,15 +14,28 @@ from multiprocessing import parent_process
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from threading import Lock
 from types import ModuleType
+from typing import NamedTuple
 
 from lcl_spiders.extraction.errors import ExtractionCrashed, ExtractionError, ExtractionFailed
+from lcl_spiders.extraction.feeds import Feed, parse_feed
 from lcl_spiders.extraction.options import ExtractionOptions
 from lcl_spiders.extraction.page import ExtractedPage
 
 Page = tuple[bytes, str, str | None] | tuple[bytes, str, str | None, ExtractionOptions]
 """The arguments of `extract_page`: body, url, encoding, and options where the source has some."""
 
-Outcome = ExtractedPage | ExtractionError
+
+class FeedDocument(NamedTuple):
+    """The arguments of `parse_feed`."""
+
+    body: bytes
+    url: str
+    encoding: str | None
+
+
+Document = Page | FeedDocument
+
+Outcome = ExtractedPage | Feed | ExtractionError
 
 # The fork server ignores what it cannot import, and in Python 3.11 it does not get the parent's sys.path: in an egg or
 # outside the project's folder only the libraries load there. They are what takes time and memory.
@@ -88,20 +101,22 @@ def prepare_worker(memory_limit: int) -> None:
     _die_with_parent()
 
 
-def extract_batch(time_limit: float, pages: Sequence[Page]) -> list[Outcome]:
-    """Extract pages one after the other; a page that cannot be read is its error.
+def extract_batch(time_limit: float, documents: Sequence[Document]) -> list[Outcome]:
+    """Read documents one after the other; one that cannot be read is its error.
 
-    A page that takes more than `time_limit` seconds ends the process with SIGALRM, whatever it is busy with.
+    One that takes more than `time_limit` seconds ends the process with SIGALRM, whatever it is busy with.
     """
-    return [_extract(time_limit, page) for page in pages]
+    return [_extract(time_limit, document) for document in documents]
 
 
-def _extract(time_limit: float, page: Page) -> Outcome:
+def _extract(time_limit: float, document: Document) -> Outcome:
     from lcl_spiders.extraction.extract import extract_page  # noqa: PLC0415 - the parent has no use for the extractors
 
     signal.setitimer(signal.ITIMER_REAL, time_limit)
     try:
-        return extract_page(*page)
+        if isinstance(document, FeedDocument):
+            return parse_feed(*document)
+        return extract_page(*document)
     except ExtractionError as error:
         return error
     except MemoryError:
@@ -110,7 +125,7 @@ def _extract(time_limit: float, page: Page) -> Outcome:
         return ExtractionFailed(f"{type(error).__name__}: {error}")
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
-        if len(page[0]) > LARGE_BODY:
+        if len(document[0]) > LARGE_BODY:
             _give_memory_back()
 
 

@@ -33,6 +33,7 @@ class FleetConfig:
     max_memory: int
     heartbeat: int
     busy_delay: int
+    keep_jobs: dt.timedelta | None
 
     @classmethod
     def from_settings(cls, settings: BaseSettings) -> FleetConfig:
@@ -45,6 +46,7 @@ class FleetConfig:
             max_jobs=whole_number(settings, "LCL_WORKER_MAX_JOBS", 1, 10**6, default=500),
             max_memory=whole_number(settings, "LCL_WORKER_MEMORY", 128 * MB, 2**40, default=1024 * MB),
             heartbeat=whole_number(settings, "LCL_WORKER_HEARTBEAT", 1, 60, default=5),
+            keep_jobs=dt.timedelta(days=days) if (days := keep_jobs_days(settings)) else None,
             busy_delay=whole_number(settings, "LCL_BUSY_RETRY_DELAY", 1, 3600, default=30),
         )
 
@@ -63,8 +65,13 @@ class FleetConfig:
         return max(1, min(self.max_workers, math.ceil(jobs / self.jobs_per_worker)))
 
     def retry_delay(self, attempt: int) -> dt.timedelta:
-        """Return how long a source waits whose domain was held from outside the queue, doubled with each attempt."""
+        """Return how long a source waits that could not be crawled through no fault of its own: twice with each try."""
         return dt.timedelta(seconds=self.busy_delay * 2 ** (attempt - 1))
+
+
+def keep_jobs_days(settings: BaseSettings) -> int:
+    """Return for how many days the records of runs are kept, 0 for ever. Raises `ValueError`."""
+    return whole_number(settings, "LCL_KEEP_JOBS_DAYS", 0, 36_500, default=90)
 
 
 def _cron(given: str) -> str:

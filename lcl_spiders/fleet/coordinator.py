@@ -7,11 +7,15 @@ import contextlib
 import logging
 import signal
 import sys
+import time
 from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from db import queue
+import psycopg
+
+from db import queue, recovery
+from db.errors import DatabaseProblem, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,6 +33,7 @@ RECOVER_EVERY = 10  # looks
 MAX_DEATHS = 3  # of each worker, on average, without a single source that ended
 KEPT_LINES = 5
 LONGEST_LINE = 2**20
+DATABASE_PATIENCE = 120.0  # seconds that the database may be away, as long as a worker bears it
 PATIENCE = 60.0  # seconds that workers have to end their crawls when a refresh is interrupted
 
 
@@ -81,11 +86,13 @@ class Coordinator:
         self._deaths = 0
         self._left = len(source_ids)
         self._is_stopping = False
+        self._away_since: float | None = None
 
     async def watch(self, show: Callable[[Progress], None]) -> None:
         """Start workers and return when every source has ended. Raises `WorkersFailed`.
 
-        A worker that dies is replaced while jobs wait; its own jobs come back by its missing heartbeat.
+        A worker that dies is replaced while jobs wait; its own jobs come back by its missing heartbeat. Raises
+        `DatabaseProblem` or `psycopg.Error` when the database stays away.
         """
         jobs = await self._runtime.use_connection(queue.count_waiting)
         wanted = await self._runtime.use_connection(lambda each: self._affordable(each, self._config.workers_for(jobs)))
@@ -94,25 +101,52 @@ class Coordinator:
         looks = 0
         try:
             while not self._is_stopping:
-                waiting, running, is_over = await self._runtime.use_connection(self._look)
-                progress = Progress(len(self._source_ids), waiting, running)
-                if (left := progress.asked - progress.done) < self._left:
-                    self._left, self._deaths = left, 0
-                show(progress)
-                if is_over:
-                    await self._let_go()
-                    return
-                await self._keep_up(wanted)
                 looks += 1
-                if looks % RECOVER_EVERY == 0:
-                    await self._runtime.use_connection(lambda each: queue.recover(each, self._config.silence))
+                try:
+                    is_over = await self._step(show, wanted, is_recovering=looks % RECOVER_EVERY == 0)
+                except (DatabaseProblem, psycopg.Error) as error:
+                    self._wait_for_database(error)
+                else:
+                    self._away_since = None
+                    if is_over:
+                        await self._let_go()
+                        return
                 await asyncio.sleep(LOOK_EVERY)  # the rhythm of the looks
         finally:
             await self._end_workers()
 
     def stop(self) -> None:
-        """End the workers; what is queued stays queued."""
+        """End the workers; what is queued stays queued. Once more ends them at once."""
+        if self._is_stopping:
+            self._signal(signal.SIGTERM)
+        else:
+            logger.warning("ending %d workers and their crawls in order; once more ends them at once", self._count())
         self._is_stopping = True
+
+    def _count(self) -> int:
+        return sum(worker.process.returncode is None for worker in self._workers)
+
+    async def _step(self, show: Callable[[Progress], None], wanted: int, *, is_recovering: bool) -> bool:
+        """Look once, do what is to be done, and return whether every source has ended."""
+        waiting, running, is_over = await self._runtime.use_connection(self._look)
+        progress = Progress(len(self._source_ids), waiting, running)
+        if (left := progress.asked - progress.done) < self._left:
+            self._left, self._deaths = left, 0
+        show(progress)
+        if not is_over:
+            await self._keep_up(wanted)
+            if is_recovering:
+                await self._runtime.use_connection(lambda each: recovery.recover(each, self._config.silence))
+        return is_over
+
+    def _wait_for_database(self, error: Exception) -> None:
+        """Say once that the database is away. Raises the error again when it has been for too long."""
+        now = time.monotonic()
+        if self._away_since is None:
+            self._away_since = now
+            logger.warning("%s. Waiting for it; the workers do as well", one_line(error))
+        if now - self._away_since > DATABASE_PATIENCE:
+            raise error
 
     async def _look(self, connection: Connection) -> tuple[int, list[Running], bool]:
         """Return how many of the sources wait, the runs of those that are at work, and whether all of them have ended.
@@ -130,7 +164,7 @@ class Coordinator:
         affordable = max(1, min(wanted, room // self._config.connections_per_worker))
         if affordable < wanted:
             logger.warning(
-                "the database has room for %d connections, and a worker takes up to %d: %d workers instead of %d. "
+                "the database has room for %d connections, and a worker takes up to %d: so %d of %d start. "
                 "Raise max_connections, or lower LCL_SOURCES_AT_A_TIME",
                 room,
                 self._config.connections_per_worker,

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 from scrapy import signals
 from scrapy.crawler import Crawler
 
-from db import jobs, queue, sources
-from db.errors import InvalidSource, one_line
+from db import jobs, queue, recovery, sources
+from db.errors import InvalidSource, SourceNotFound, one_line
+from db.recovery import MAX_RETRIES, Again
 from lcl_spiders.extensions.run import RunExtension
 from lcl_spiders.extensions.verdict import Verdict
 from lcl_spiders.fleet.gate import Gate
@@ -30,9 +31,13 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MOMENT = 0.02
+_TROUBLES = {
+    "domain_locked": "its domain is held from outside the queue",
+    "database_unavailable": "the database did not answer",
+    "network_unavailable": "this machine had no network",
+    "provider_unavailable": "the embedding provider did not answer",
+}
 SHUTDOWN = Verdict.failure("shutdown", "the worker was told to stop before the crawl began; nothing was done")
-INTERRUPTED = frozenset({"lock_lost", "model_changed", "shutdown"})
-"""Reasons of runs that something else than the source, the database or the provider ended: they are made again."""
 
 
 class Crawls:
@@ -55,14 +60,19 @@ class Crawls:
         return len(self._crawlers)
 
     async def carry_out(self, job_id: UUID) -> None:
-        """Run one queued job to its end, and queue it again where it must be made again."""
-        request = await self._runtime.use_connection(lambda connection: queue.request(connection, job_id))
-        if request is None:
-            logger.info("job %s: its source was removed; nothing was done", job_id)
-            return
+        """Run one queued job to its end, and queue it again where it must be made again.
+
+        Raises `DatabaseUnavailable` when that could not be recorded: whoever looks after the queue makes it again.
+        """
         self.in_hand += 1
         try:
-            await self._finish(request, await self._crawl(request))
+            request = await self._runtime.use_connection(lambda connection: queue.request(connection, job_id))
+            if request is None:
+                logger.info("job %s: its source was removed; nothing was done", job_id)
+                return
+            verdict = await self._crawl(request)
+            if verdict is not None:
+                await self._finish(request, verdict)
         finally:
             self.in_hand -= 1
             self.done += 1
@@ -90,13 +100,16 @@ class Crawls:
                     return
             await asyncio.sleep(MOMENT)  # there is no signal for it
 
-    async def _crawl(self, request: Request) -> Verdict:
+    async def _crawl(self, request: Request) -> Verdict | None:
+        """Crawl a source and return how that ended; None when there is no such source any more."""
         async with self.gate.admission():
             if self._stopping.is_set():
                 return SHUTDOWN
-            if not request.enabled:
-                return Verdict.refusal("disabled", f"{request.slug} was disabled while it waited; nothing was done")
-            crawler = await self._make(request)
+            try:
+                crawler = await self._make(request)
+            except SourceNotFound:
+                logger.info("%s: removed while it waited; nothing was done", request.slug)
+                return None
             if isinstance(crawler, Verdict):
                 return crawler
             if self._stopping.is_set():
@@ -107,12 +120,12 @@ class Crawls:
         return await crawl
 
     async def _make(self, request: Request) -> Crawler | Verdict:
-        """Return the crawler of a source, or why it has none."""
+        """Return the crawler of a source, or why it has none. Raises `SourceNotFound`."""
         taken = time.monotonic()
+        source = await self._runtime.use_connection(lambda connection: sources.get(connection, str(request.source_id)))
+        if not source.enabled:
+            return Verdict.refusal("disabled", f"{request.slug} was disabled while it waited; nothing was done")
         try:
-            source = await self._runtime.use_connection(
-                lambda connection: sources.get(connection, str(request.source_id))
-            )
             crawler = Crawler(self._loader.spider_of(vars(source)), self._settings)
             crawler.settings.update({"LCL_JOB_ID": str(request.id), "LCL_JOB_TAKEN": taken}, priority="cmdline")
         except (InvalidSource, KeyError) as error:
@@ -136,17 +149,22 @@ class Crawls:
         return extension.verdict
 
     async def _again(self, request: Request, verdict: Verdict) -> None:
-        if verdict.reason == "domain_locked":
+        if verdict.reason in recovery.HINDERED:
             delay = self._config.retry_delay(request.attempt)
-            told = f"its domain is held from outside the queue; retry {request.attempt}/{queue.MAX_RETRIES} in {delay}"
-            given_up = "its domain is still held from outside the queue; it is left for the next round"
-        elif verdict.reason in INTERRUPTED:
+            told = f"{_TROUBLES[verdict.reason]}; retry {request.attempt}/{MAX_RETRIES} in {delay}"
+            given_up = f"{_TROUBLES[verdict.reason]}, still; it is left for the next round"
+        elif verdict.reason in recovery.INTERRUPTED:
             delay, told = None, f"the run was interrupted ({verdict.reason}) and is queued again"
             given_up = f"the run was interrupted too often ({verdict.reason}); it is left for the next round"
         else:
             return
-        is_queued = await self._runtime.use_connection(lambda connection: queue.again(connection, request, delay=delay))
-        logger.warning("%s: %s", request.slug, told if is_queued else given_up)
+        result = await self._runtime.use_connection(lambda connection: recovery.again(connection, request, delay=delay))
+        elsewhere = "this worker was taken for dead meanwhile, and another process saw to the run"
+        logger.warning(
+            "%s: %s",
+            request.slug,
+            {Again.QUEUED: told, Again.GIVEN_UP: given_up, Again.ELSEWHERE: elsewhere}[result],
+        )
 
 
 async def _begun(crawler: Crawler, crawl: asyncio.Task[Verdict]) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.live import Live
 
-from db import queue, sources
+from db import queue, recovery, sources
 from lcl_spiders import ledger
 from lcl_spiders.console import PIPED_WIDTH, CommandFailed, lasting
 from lcl_spiders.extensions.summary import summarise
@@ -71,7 +71,7 @@ class Refresh:
         self, connection: Connection, names: Sequence[str], args: dict[str, Any], priority: int | None
     ) -> None:
         self._since = await queue.now(connection)
-        await queue.recover(connection, self._fleet.silence)
+        await recovery.recover(connection, self._fleet.silence)
         if names:
             named = [(await sources.get(connection, name)).id for name in names]
             found = await queue.availability(connection, named)

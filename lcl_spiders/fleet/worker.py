@@ -7,30 +7,32 @@ therefore costs milliseconds to start, where a process of its own pays a second 
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
 import gc
 import logging
-import time
 from contextlib import AsyncExitStack
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import procrastinate
-import psycopg
 
-from db import models, queue
+from db import queue
 from db.connection import conninfo
-from db.errors import DatabaseProblem, one_line
+from db.errors import one_line
 from lcl_spiders.extraction.config import ExtractionConfig
 from lcl_spiders.extraction.pool import leased_pool
+from lcl_spiders.fleet import schedule
 from lcl_spiders.fleet.crawls import Crawls
 from lcl_spiders.fleet.process import preload, resident_memory
+from lcl_spiders.fleet.schedule import LATEST
 from lcl_spiders.fleet.taking import Taking
+from lcl_spiders.fleet.upkeep import Upkeep
 from pipelines import index_model, runtime
 from pipelines.tasks import end
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
     from scrapy.settings import Settings
 
     from lcl_spiders.fleet.config import FleetConfig
@@ -39,8 +41,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 LOOK_EVERY = 0.25  # seconds between two looks at limits, and at an empty queue
-INDEX_EVERY = 600.0  # seconds between two looks at the search indexes of a worker that is never idle
-LATEST = 3_600  # seconds after its time within which a schedule that no worker saw is made good
 CHATTY = ("scrapy.addons", "scrapy.core.engine", "scrapy.crawler", "scrapy.middleware", "procrastinate")
 QUIET = {"STATS_DUMP": False, "LOGSTATS_INTERVAL": 0}  # a line at the end of each run says it all
 GC_THRESHOLD = (20_000, 10, 10)
@@ -103,27 +103,31 @@ class Worker:
                 raise WorkerMisconfigured(msg)
             gc.freeze()  # the model and the modules live as long as the worker
             gc.set_threshold(*GC_THRESHOLD)
-            why = await self._work(app, leased, crawls)
+            upkeep = Upkeep(leased, self._fleet, crawls)
+            why = await self._work(app, crawls, upkeep)
             if why is End.DRAINED:
-                await self._build_indexes(leased)
+                await self._unless_stopped(upkeep.build_indexes())
             return why
 
-    async def _work(self, app: procrastinate.App, leased: runtime.Runtime, crawls: Crawls) -> End:
+    async def _work(self, app: procrastinate.App, crawls: Crawls, upkeep: Upkeep) -> End:
         loop = asyncio.get_running_loop()
         taking = Taking(app, self._fleet, [queue.QUEUE] if self._drain else [queue.QUEUE, queue.SCHEDULE])
         taken = loop.create_task(taking.run())
-        watching = loop.create_task(self._watch(leased, crawls))
+        watching = loop.create_task(self._watch(upkeep, crawls))
         for task in (taken, watching):
             task.add_done_callback(lambda _: self._finish(End.FAILED))
-        measuring = loop.create_task(crawls.gate.watch())
         stopped = loop.create_task(self._wait_for_stop())
+        others = [watching, stopped]
+        others += [loop.create_task(each) for each in (crawls.gate.watch(), upkeep.keep_history())]
+        if not self._drain:
+            others.append(loop.create_task(upkeep.keep_indexes()))
         await self._told.wait()
         taking.stop()
         await asyncio.wait({taken, stopped}, return_when=asyncio.FIRST_COMPLETED)
         if self._stopped.is_set():
             await crawls.stop()
         await asyncio.wait({taken})
-        await asyncio.gather(end(watching), end(measuring), end(stopped))
+        await asyncio.gather(*(end(task) for task in others))
         for task in (taken, watching):
             if not task.cancelled() and (error := task.exception()) is not None:
                 logger.error("the worker cannot go on: %s: %s", type(error).__name__, one_line(error))
@@ -148,62 +152,28 @@ class Worker:
             await crawls.carry_out(UUID(job_id))
 
         if not self._drain:
-
-            @app.periodic(cron=self._fleet.cron)
-            @app.task(name="refresh", queue=queue.SCHEDULE)
-            async def refresh(timestamp: int) -> None:
-                queued = await leased.use_connection(
-                    lambda connection: queue.enqueue_due(connection, trigger="schedule", args={})
-                )
-                at = dt.datetime.fromtimestamp(timestamp, dt.UTC)
-                logger.info("the schedule of %s UTC queued %d sources", f"{at:%Y-%m-%d %H:%M:%S}", len(queued))
-
+            schedule.put_on(app, leased, self._fleet.cron)
         return app
 
-    async def _watch(self, leased: runtime.Runtime, crawls: Crawls) -> None:
+    async def _watch(self, upkeep: Upkeep, crawls: Crawls) -> None:
         """Bring back what dead workers left, and end when a limit is reached or the queue is empty."""
-        recovered = time.monotonic()
-        loop = asyncio.get_running_loop()
-        indexing = loop.create_task(self._keep_indexes(leased, crawls))
-        try:
-            while True:
-                try:
-                    if time.monotonic() - recovered >= self._fleet.heartbeat:
-                        recovered = time.monotonic()
-                        for lost in await leased.use_connection(lambda each: queue.recover(each, self._fleet.silence)):
-                            logger.warning("%s: its worker died; the job is closed as lost, and made again", lost.slug)
-                    if self._drain and not crawls.in_hand and not await leased.use_connection(queue.count_waiting):
-                        self._finish(End.DRAINED)
-                except (DatabaseProblem, psycopg.Error) as error:
-                    logger.warning("the queue cannot be looked after: %s", one_line(error))
-                if crawls.done >= self._fleet.max_jobs:
-                    self._replace(f"{crawls.done} jobs done")
-                elif crawls.done and (memory := resident_memory()) > self._fleet.max_memory:
-                    self._replace(f"{memory // 2**20} MB of memory in use")
-                await asyncio.sleep(LOOK_EVERY)  # the rhythm of the looks
-        finally:
-            await end(indexing)
+        while True:
+            await upkeep.bring_back()
+            if self._drain and await upkeep.is_drained():
+                self._finish(End.DRAINED)
+            if crawls.done >= self._fleet.max_jobs:
+                self._replace(f"{crawls.done} jobs done")
+            elif crawls.done and (memory := resident_memory()) > self._fleet.max_memory:
+                self._replace(f"{memory // 2**20} MB of memory in use")
+            await asyncio.sleep(LOOK_EVERY)  # the rhythm of the looks
 
     def _replace(self, reason: str) -> None:
         if self._end is None:
             logger.info("%s: a fresh process takes over when the crawls at work have ended", reason)
             self._finish(End.REPLACED)
 
-    async def _keep_indexes(self, leased: runtime.Runtime, crawls: Crawls) -> None:
-        """Build the search indexes when no crawl is at work: each page that is written meanwhile would cost more."""
-        looked, seen = time.monotonic(), 0
-        while True:
-            await asyncio.sleep(LOOK_EVERY)  # the rhythm of the looks
-            is_time = not crawls.in_hand or time.monotonic() - looked >= INDEX_EVERY
-            if self._drain or crawls.done == seen or not is_time:
-                continue
-            looked, seen = time.monotonic(), crawls.done
-            await self._build_indexes(leased)
-
-    async def _build_indexes(self, leased: runtime.Runtime) -> None:
-        try:
-            model = await leased.use_connection(models.active)
-            if model is not None:
-                await leased.build_indexes(model)
-        except (DatabaseProblem, psycopg.Error) as error:
-            logger.warning("the search indexes were not built: %s", one_line(error))
+    async def _unless_stopped(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do something that may be left undone, and leave it when the worker is told to stop."""
+        doing, stopped = asyncio.create_task(work), asyncio.create_task(self._wait_for_stop())
+        await asyncio.wait({doing, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.gather(end(doing), end(stopped))

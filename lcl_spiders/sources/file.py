@@ -80,12 +80,12 @@ def _entry(slug: str, fields: Any, kinds: Collection[str]) -> tuple[SourceEntry 
     """Return one source, or None with what is wrong with its fields; "" stands for the table."""
     if not isinstance(fields, dict):
         return None, [("", f"it is no table: a source is a table [{TABLE}.<slug>]")]
-    if "slug" in fields:
-        return None, [("slug", f"the name of the table is the slug: [{TABLE}.{slug}]")]
+    wrong = [("slug", f"the name of the table is the slug: [{TABLE}.{slug}]")] if "slug" in fields else []
     try:
-        return SourceEntry.read({**fields, "slug": slug}, kinds), []
+        return SourceEntry.read({**fields, "slug": slug}, kinds), wrong
     except ValidationError as error:
-        return None, [("" if field == "slug" else field, why) for field, why in problems(error.errors())]
+        found = problems(error.errors())
+        return None, [*wrong, *(("" if field == "slug" else field, why) for field, why in found)]
 
 
 def _twins(entries: Iterable[SourceEntry]) -> list[tuple[str, str]]:

@@ -75,6 +75,17 @@ def test_the_contracts_of_the_spiders_in_code_hold() -> None:
     assert "OK" in done.stderr
 
 
+@pytest.mark.parametrize("database", ["postgresql://127.0.0.1:1/nowhere", None])
+def test_a_name_that_cannot_be_checked_is_told_in_a_line_with_the_spiders_there_are(
+    database: str | None, tmp_path: Path
+) -> None:
+    done = run_scrapy("check", "nobody", database_url=database, home=tmp_path)
+    assert done.code == 1
+    (line,) = done.stderr.splitlines()
+    assert "'nobody'" in line
+    assert line.endswith("Spiders in code: reference_manual, town_agenda")
+
+
 def test_they_are_listed_by_spider_and_callback() -> None:
     done = run_scrapy("check", "-l")
     assert done.code == 0, done.stderr

@@ -11,8 +11,16 @@ from pathlib import Path
 import psutil
 import pytest
 
-from lcl_spiders.extraction import ExtractionCrashed, ExtractionOptions, ExtractionTimeout, NotHtml
+from lcl_spiders.extraction import (
+    BadFeed,
+    ExtractedPage,
+    ExtractionCrashed,
+    ExtractionOptions,
+    ExtractionTimeout,
+    NotHtml,
+)
 from lcl_spiders.extraction.extract import extract_page
+from lcl_spiders.extraction.feeds import parse_feed
 from lcl_spiders.extraction.pool import ExtractionPool, leased_pool
 
 URL = "http://example.org/"
@@ -21,6 +29,8 @@ ROOT = Path(__file__).parents[2]
 PARAGRAPH = "The quick brown fox jumps over the lazy dog, and nobody minds at all. " * 6
 # Writing Markdown takes time with the square of the bold words: far more than any time limit here, in little memory.
 ENDLESS = b"<html><body><p>" + b"<b>x</b> " * 80_000 + b"</p></body></html>"
+# feedparser takes time with the square of the depth.
+ENDLESS_FEED = b'<rss version="2.0"><channel><item>' + b"<a>" * 600_000
 # Three million elements: more than the memory limit, in the parser already.
 HUGE = b"<html><body>" + b"<p>x" * 3_000_000
 
@@ -92,6 +102,21 @@ async def test_a_page_that_never_ends_is_given_up_and_its_neighbours_survive() -
     assert isinstance(failure, ExtractionTimeout)
     assert failure.kind == "extraction_timeout"
     assert not [result for result in results if isinstance(result, BaseException)]
+
+
+async def test_a_feed_is_read_beside_pages_and_one_that_never_ends_is_given_up() -> None:
+    feed = b'<rss version="2.0"><channel><item><link>http://example.org/a</link></item></channel></rss>'
+    async with opened(workers=2, time_limit=1.0) as pool:
+        page, read, *failures = await asyncio.gather(
+            pool.extract(article(1), URL, None),
+            pool.read_feed(feed, URL, None),
+            pool.read_feed(b"<html>", URL, None),
+            pool.read_feed(ENDLESS_FEED, URL, None),
+            return_exceptions=True,
+        )
+    assert isinstance(page, ExtractedPage)
+    assert read == parse_feed(feed, URL)
+    assert [type(failure) for failure in failures] == [BadFeed, ExtractionTimeout]
 
 
 async def test_a_page_that_eats_memory_is_given_up_and_its_neighbours_survive() -> None:

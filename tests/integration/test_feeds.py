@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 LONG_AGO = "2024-05-01T12:00:00Z"
 TOPICS = ("harbour", "library", "market")
+# feedparser takes time with the square of the depth: minutes.
+ENDLESS = '<rss version="2.0"><channel><item>' + "<a>" * 600_000
 SOON = {"env": {"LCL_TRUST_AFTER": "1", "LCL_TRUST_AUDIT_EVERY": "1000000"}}
 
 
@@ -133,8 +135,9 @@ async def test_json_feed_and_sitemap_index_are_feeds_too(site, database_url, con
         (Page("gone", status=404), "answered 404"),
         (Page("down", status=503), "answered 503"),
         (Page("<!doctype html><html><title>Log in</title><p>Please log in"), "is no feed: its root is <html>"),
+        (Page(ENDLESS, content_type="application/rss+xml"), "cannot be read: given up after 1.0 s"),
     ],
-    ids=["404", "503", "html"],
+    ids=["404", "503", "html", "endless"],
 )
 async def test_a_feed_that_cannot_be_read_fails_the_run_and_nothing_is_deleted(
     site, database_url, connection, answer, why
@@ -144,7 +147,7 @@ async def test_a_feed_that_cannot_be_read_fails_the_run_and_nothing_is_deleted(
     site["/feed.xml"] = answer
     del site["/library"]
     site.reset()
-    done = crawl(site, database_url, settings={"RETRY_TIMES": "0"})
+    done = crawl(site, database_url, settings={"RETRY_TIMES": "0", "LCL_EXTRACTION_TIMEOUT": "1"})
     assert done.code == 1
     assert why in done.stderr
     assert await snapshot(connection) == before

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from psycopg.types.json import Jsonb
 
-from db import jobs, overview, sources
+from db import history, jobs, overview, sources
 from lcl_spiders.local_site import LocalSite, Page
 from tests.support.postgres import rows
 from tests.support.scrapy import Completed, run_scrapy
@@ -69,7 +69,7 @@ def status(database_url: str, *arguments: str, env: dict[str, str] | None = None
 
 async def test_a_source_without_a_success_has_no_usual_yield(connection: Connection, source: Source) -> None:
     await record(connection, source, 10, status="failed", finish_reason="too_many_failures")
-    assert await jobs.usual_yield(connection, source.id) is None
+    assert await history.usual_yield(connection, source.id) is None
 
 
 async def test_the_usual_yield_is_the_average_of_the_last_five_successes(
@@ -80,12 +80,12 @@ async def test_the_usual_yield_is_the_average_of_the_last_five_successes(
         await record(connection, source, 7, status="failed", finish_reason="lock_lost")
     other, _ = await sources.add(connection, "https://other.org/")
     await record(connection, other, 5)
-    assert await jobs.usual_yield(connection, source.id) == 30
+    assert await history.usual_yield(connection, source.id) == 30
 
 
 async def test_every_kind_of_present_page_counts_and_no_other(connection: Connection, source: Source) -> None:
     await record(connection, source, 1, stats=dict.fromkeys([*jobs.PRESENT, "pages/unknown", "chunks/total"], 2))
-    assert await jobs.usual_yield(connection, source.id) == 2 * len(jobs.PRESENT)
+    assert await history.usual_yield(connection, source.id) == 2 * len(jobs.PRESENT)
 
 
 async def test_limited_runs_and_reembeddings_do_not_change_what_is_usual(
@@ -95,16 +95,16 @@ async def test_limited_runs_and_reembeddings_do_not_change_what_is_usual(
     await record(connection, source, 2, finish_reason="max_pages")
     await record(connection, source, 2, args={"max_pages": 2})
     await record(connection, source, 20, args={"reembed": True})
-    assert await jobs.usual_yield(connection, source.id) == 10
+    assert await history.usual_yield(connection, source.id) == 10
 
 
 async def test_a_shrinking_that_was_allowed_is_the_new_beginning(connection: Connection, source: Source) -> None:
     await record(connection, source, 100)
     await record(connection, source, 10, args={"allow_mass_delete": True})
-    assert await jobs.usual_yield(connection, source.id) == 10
+    assert await history.usual_yield(connection, source.id) == 10
     await record(connection, source, 20)
     await record(connection, source, 90, args={"allow_mass_delete": True}, status="failed", finish_reason="lock_lost")
-    assert await jobs.usual_yield(connection, source.id) == 15
+    assert await history.usual_yield(connection, source.id) == 15
 
 
 # Crawls.

@@ -14,6 +14,7 @@ from lcl_spiders.discovery.findings import Listed
 from lcl_spiders.discovery.probe import NothingThere, Probe, Tools
 from lcl_spiders.discovery.scoring import judge
 from lcl_spiders.extraction.extract import extract_page
+from lcl_spiders.extraction.feeds import Feed, parse_feed
 from lcl_spiders.extraction.page import ExtractedPage
 from tests.support.site import html, prose
 
@@ -25,6 +26,9 @@ class Pool:
 
     async def extract(self, body: bytes, url: str, encoding: str | None) -> ExtractedPage:
         return extract_page(body, url, encoding)
+
+    async def read_feed(self, body: bytes, url: str, encoding: str | None) -> Feed:
+        return parse_feed(body, url, encoding)
 
 
 class Network:

@@ -2,9 +2,9 @@ import json
 
 import pytest
 
-from lcl_spiders.base_spiders import feeds
-from lcl_spiders.base_spiders.feeds import BadFeed, Feed
-from lcl_spiders.base_spiders.sitemaps import Entry
+from lcl_spiders.extraction import feeds
+from lcl_spiders.extraction.errors import BadFeed
+from lcl_spiders.extraction.feeds import Entry
 
 URL = "https://example.org/news/feed.xml"
 NS = 'xmlns="http://www.w3.org/2005/Atom"'
@@ -60,24 +60,19 @@ def json_feed(**fields: object) -> bytes:
             ),
             [Entry("https://example.org/a", "2026-01-02T10:00:00Z"), Entry("https://example.org/b", None)],
         ),
-        (
-            b"<urlset><url><loc>https://example.org/a</loc><lastmod>2026-01-02</lastmod></url></urlset>",
-            [Entry("https://example.org/a", "2026-01-02")],
-        ),
-        (b"https://example.org/a\n", [Entry("https://example.org/a", None)]),
         (rss(""), []),
         (json_feed(items=[]), []),
     ],
-    ids=["rss", "guid", "no-link", "rdf", "atom", "json", "sitemap", "list", "empty-rss", "empty-json"],
+    ids=["rss", "guid", "no-link", "rdf", "atom", "json", "empty-rss", "empty-json"],
 )
 def test_every_format_gives_its_entries_and_only_dates_of_modification(body, entries):
-    assert list(feeds.parse(body, URL).entries) == entries
+    assert list(feeds.parse_feed(body, URL).entries) == entries
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig"])
 def test_a_byte_order_mark_is_no_reason_to_refuse_a_feed(encoding):
     text = '<rss version="2.0"><channel><item><link>https://example.org/a</link></item></channel></rss>'
-    assert [entry.url for entry in feeds.parse(text.encode(encoding), URL).entries] == ["https://example.org/a"]
+    assert [entry.url for entry in feeds.parse_feed(text.encode(encoding), URL).entries] == ["https://example.org/a"]
 
 
 @pytest.mark.parametrize(
@@ -91,17 +86,28 @@ def test_a_byte_order_mark_is_no_reason_to_refuse_a_feed(encoding):
     ],
 )
 def test_a_paged_feed_says_where_it_goes_on(body, next_page):
-    assert feeds.parse(body, URL).next_page == next_page
+    assert feeds.parse_feed(body, URL).next_page == next_page
 
 
-def test_a_sitemap_index_lists_sitemaps():
-    body = b"<sitemapindex><sitemap><loc>https://example.org/s.xml</loc></sitemap></sitemapindex>"
-    assert feeds.parse(body, URL) == Feed([Entry("https://example.org/s.xml", None)], is_index=True)
+@pytest.mark.parametrize(
+    ("body", "is_sitemap"),
+    [
+        (b"<?xml version='1.0'?><urlset/>", True),
+        (b"<!-- by hand --><sitemapindex>", True),
+        (b"https://example.org/a\n", True),
+        ("\ufeff<urlset/>".encode("utf-16"), True),
+        (rss(""), False),
+        (json_feed(), False),
+        (b"<!doctype html><html>", False),
+    ],
+)
+def test_a_sitemap_is_told_from_a_feed_by_how_it_begins(body, is_sitemap):
+    assert feeds.is_sitemap(body) is is_sitemap
 
 
 def test_a_feed_cut_short_gives_the_entries_that_arrived():
     body = rss("<item><link>https://example.org/a</link></item><item><link>https://example.org/b</link></item>")
-    assert feeds.parse(body[:-60], URL).entries[0] == Entry("https://example.org/a", None)
+    assert feeds.parse_feed(body[:-60], URL).entries[0] == Entry("https://example.org/a", None)
 
 
 @pytest.mark.parametrize(
@@ -121,7 +127,7 @@ def test_a_feed_cut_short_gives_the_entries_that_arrived():
 )
 def test_what_is_no_feed_says_why(body, why):
     with pytest.raises(BadFeed, match=why):
-        feeds.parse(body, URL)
+        feeds.parse_feed(body, URL)
 
 
 @pytest.mark.parametrize(
@@ -141,7 +147,7 @@ def test_an_entity_bomb_expands_to_nothing():
     entities = "".join(f"<!ENTITY e{n} '{f'&e{n - 1};' * 10 if n else 'x' * 10}'>" for n in range(10))
     inner = "<item><link>https://example.org/a</link><title>&e9;</title></item>"
     body = f'<!DOCTYPE rss [{entities}]><rss version="2.0"><channel>{inner}</channel></rss>'.encode()
-    assert list(feeds.parse(body, URL).entries) == [Entry("https://example.org/a", None)]
+    assert list(feeds.parse_feed(body, URL).entries) == [Entry("https://example.org/a", None)]
 
 
 def test_an_external_entity_is_not_read(tmp_path):
@@ -151,11 +157,11 @@ def test_an_external_entity_is_not_read(tmp_path):
         f'<!DOCTYPE rss [<!ENTITY e SYSTEM "{secret.as_uri()}">]><rss version="2.0"><channel>'
         "<item><link>https://example.org/&e;</link></item></channel></rss>"
     ).encode()
-    assert not any("password" in entry.url for entry in feeds.parse(body, URL).entries)
+    assert not any("password" in entry.url for entry in feeds.parse_feed(body, URL).entries)
 
 
 def test_a_body_that_is_the_name_of_a_file_is_not_opened(tmp_path):
     feed = tmp_path / "feed.xml"
     feed.write_bytes(rss("<item><link>https://example.org/a</link></item>"))
     with pytest.raises(BadFeed):
-        feeds.parse(str(feed).encode(), URL)
+        feeds.parse_feed(str(feed).encode(), URL)

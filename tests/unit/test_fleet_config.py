@@ -34,8 +34,14 @@ def test_a_busy_domain_is_tried_again_after_twice_the_time_each_time() -> None:
         ("LCL_REFRESH_CRON", "61 2 * * *"),
         ("LCL_REFRESH_CRON", "0 0 31 2 *"),
         ("LCL_WORKER_HEARTBEAT", 0),
+        ("LCL_KEEP_JOBS_DAYS", -1),
     ],
 )
 def test_a_setting_outside_its_range_is_named(name: str, value: object) -> None:
     with pytest.raises(ValueError, match=name):
         FleetConfig.from_settings(Settings({name: value}))
+
+
+def test_records_of_runs_are_kept_for_a_number_of_days_or_for_ever() -> None:
+    kept = [FleetConfig.from_settings(Settings(given)).keep_jobs for given in ({}, {"LCL_KEEP_JOBS_DAYS": 0})]
+    assert kept == [dt.timedelta(days=90), None]

@@ -4,6 +4,8 @@ Dotted paths in strings, as in Scrapy's settings, are free.
 """
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -55,6 +57,20 @@ def test_a_module_imports_only_what_is_below_it(module: Path) -> None:
 )
 def test_every_form_of_import_is_seen(source: str, name: str) -> None:
     assert [found for _, found in imported(source, "db.queries")] == [name]
+
+
+def test_an_extraction_worker_never_loads_scrapy() -> None:
+    script = """
+import importlib, sys
+from lcl_spiders.extraction.worker import PRELOADED, FeedDocument, extract_batch
+for name in PRELOADED:
+    importlib.import_module(name)
+extract_batch(60, [(b"<p>text</p>", "http://example.org/", None), FeedDocument(b"<rss/>", "http://example.org/", None)])
+print(*sorted({name.partition(".")[0] for name in sys.modules} & {"scrapy", "twisted", "psycopg"}))
+"""
+    loaded = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+
+    assert loaded.stdout.split() == []
 
 
 def test_every_package_has_modules() -> None:

@@ -3,7 +3,7 @@ import gzip
 import pytest
 
 from lcl_spiders.base_spiders import sitemaps
-from lcl_spiders.base_spiders.sitemaps import Entry
+from lcl_spiders.extraction.feeds import Entry
 
 URLSET = b"""<?xml version="1.0" encoding="UTF-8"?>
 <urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">

@@ -104,6 +104,13 @@ def test_what_is_no_toml_is_told_with_file_and_line(take: Any, text: str | bytes
     assert line.startswith(told)
 
 
+@pytest.mark.parametrize("slug", ["[sources.A_b]\n#", "[sources.feed]\n#", '[sources.a]\nslug = "a"'])
+def test_a_wrong_slug_hides_nothing_else_that_is_wrong_with_its_table(take: Any, slug: str) -> None:
+    told = wrong(take, f'{slug}\nurl = "https://a.example"\nmax_depth = 0\n[sources.c]\nurl = "https://a.example/"\n')
+    assert ["max_depth" in each for each in told].count(True) == 1
+    assert any("slug" in each or "kind of spider" in each for each in told)
+
+
 def test_everything_that_is_wrong_is_told_at_once_in_the_order_of_the_lines(take: Any) -> None:
     told = wrong(take, '[sources.b]\nurl = "b"\nmax_depth = 0\n[sources.a]\nurl = "https://a.example"\ndelay = -1\n')
     assert [each.split(":")[1] for each in told] == ["2", "3", "6"]

@@ -2,16 +2,17 @@ from types import SimpleNamespace
 
 import pytest
 
-from lcl_spiders.extensions.verdict import Verdict, judge
+from lcl_spiders.extensions.verdict import Verdict, excused, judge, may_be_excused
 from pipelines.arguments import RunArguments
 
 
-def run(stop=None, start_failure=None, limited=False, usual_yield=None, arguments=None, **counters):
+def run(stop=None, start_failure=None, start_kind=None, limited=False, usual_yield=None, arguments=None, **counters):
     return SimpleNamespace(
         stop_reason=stop,
         stop_message=stop and f"because of {stop}",
         start_failure=start_failure,
         start_reason="site_unreachable",
+        start_kind=start_kind,
         has_left_out=lambda: limited,
         counter=lambda name: counters.get(name.removeprefix("pages/"), 0),
         usual_yield=usual_yield,
@@ -101,3 +102,26 @@ def test_pages_that_could_not_be_read_are_a_plainer_reason_than_too_few_of_them(
     assert judge(run(usual_yield=20.0, new=4, unknown=16), "finished").reason == "too_many_failures"
     assert judge(run(usual_yield=20.0, unknown=20), "finished").reason == "site_unreachable"
     assert judge(run(stop="mass_delete_refused", usual_yield=20.0, new=4), "finished").reason == "mass_delete_refused"
+
+
+@pytest.mark.parametrize(
+    ("circumstances", "is_possible"),
+    [
+        ({"start_failure": "no", "start_kind": "dns"}, True),
+        ({"start_failure": "no", "start_kind": "timeout"}, True),
+        ({"stop": "robots_unavailable", "start_kind": "no_answer"}, True),
+        ({"start_failure": "no", "start_kind": "connection_refused"}, False),
+        ({"start_failure": "it answered 503"}, False),
+        ({"stop": "provider_unavailable", "start_kind": "dns"}, False),
+        ({"new": 3, "start_kind": "dns"}, False),
+    ],
+)
+def test_a_failure_for_want_of_any_answer_may_be_this_machines(circumstances, is_possible):
+    failed = run(**circumstances)
+    assert may_be_excused(failed, judge(failed, "finished")) is is_possible
+
+
+def test_a_source_is_not_blamed_for_a_machine_that_is_cut_off():
+    verdict = excused(judge(run(start_failure="there is no such host.", start_kind="dns"), "finished"))
+    assert (verdict.status, verdict.reason, verdict.blame) == ("failed", "network_unavailable", None)
+    assert "no such host. This machine is cut off" in verdict.message

@@ -1,7 +1,8 @@
-"""Feeds: RSS, Atom (RFC 4287), JSON Feed (jsonfeed.org, version 1.1) and sitemaps, each as the entries it lists."""
+"""Feeds: RSS, Atom (RFC 4287) and JSON Feed (jsonfeed.org, version 1.1), each as the entries it lists."""
 
 from __future__ import annotations
 
+import codecs
 import io
 import json
 import re
@@ -11,58 +12,54 @@ from urllib.parse import urljoin
 
 from db.errors import one_line
 from db.urls import canonical_url
-from lcl_spiders.base_spiders import sitemaps
-from lcl_spiders.base_spiders.sitemaps import Entry
+from lcl_spiders.extraction.errors import BadFeed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-MAX_BYTES = 5 * 1024 * 1024  # of a feed; feedparser takes 10 s for a MB that is made to hurt
+MAX_BYTES = 5 * 1024 * 1024
 MAX_ENTRIES = 50_000  # as many as a sitemap may have
 _PROLOGUE = 16_000  # bytes in which the root element must begin
 _NO_ELEMENT = re.compile(r"<!--.*?-->|<\?.*?\?>|<!DOCTYPE[^\[>]*(?:\[.*?\]\s*)?>", re.DOTALL | re.IGNORECASE)
 _ROOT = re.compile(r"<(?:[\w.-]+:)?(\w+)")
 _FEEDS = frozenset({"rss", "rdf", "feed", "channel"})
 _SITEMAPS = frozenset({"urlset", "sitemapindex"})
+_XML_DECLARATION = re.compile(r"\s*<\?xml\b[^>]*\?>")
 _JSON_FEED = "jsonfeed.org/version/"
 
 
-class BadFeed(ValueError):
-    """A body that is no feed."""
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A URL that a feed or a sitemap lists, canonical.
+
+    `lastmod` is Atom's `updated`, JSON Feed's `date_modified` or a sitemap's `lastmod`, as written. RSS has none: its
+    pubDate says when an item came out.
+    """
+
+    url: str
+    lastmod: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """What one document lists. A sitemap index lists sitemaps.
-
-    `lastmod` of an entry is Atom's `updated`, JSON Feed's `date_modified` or a sitemap's `lastmod`, as written. RSS has
-    none: its pubDate says when an item came out. `next_page` is the rest of a paged feed (RFC 5005 section 3).
-    """
+    """What one document lists. `next_page` is the rest of a paged feed (RFC 5005 section 3)."""
 
     entries: Sequence[Entry]
     next_page: str | None = None
-    is_index: bool = False
 
 
-def parse(body: bytes, url: str, encoding: str | None = None) -> Feed:
-    """Return what a document that was found at `url` lists; `encoding` is the HTTP header's charset.
-
-    Entries without a URL are left out one by one. Nothing is downloaded, and no entity is expanded. Takes seconds for a
-    document made to hurt: run it in a thread. Raises `BadFeed`.
-    """
-    body, encoding = _without_mark(body, encoding)
-    root = _root(body)
-    if root is not None and root not in _SITEMAPS:
-        return parse_feed(body, url, encoding)
-    try:
-        is_index, entries = sitemaps.parse(body)
-    except sitemaps.BadSitemap as error:
-        raise BadFeed(str(error)) from error
-    return Feed(entries, is_index=is_index)
+def is_sitemap(body: bytes) -> bool:
+    """Return whether a body begins as a sitemap does: with its root, or as a list of URLs. It is no feed then."""
+    root = _root(_without_mark(body, None)[0])
+    return root is None or root in _SITEMAPS
 
 
 def parse_feed(body: bytes, url: str, encoding: str | None = None) -> Feed:
-    """Return what a feed lists, as `parse` does; a sitemap is none. Raises `BadFeed`."""
+    """Return what a feed lists that was found at `url`; `encoding` is the HTTP header's charset.
+
+    Entries without a URL are left out one by one. Nothing is downloaded, and no entity is expanded. A MB that is made
+    to hurt takes feedparser 10 s and more: `ExtractionPool.read_feed` bounds that. Raises `BadFeed`.
+    """
     body, encoding = _without_mark(body, encoding)
     if len(body) > MAX_BYTES:
         msg = f"it has {len(body):,} bytes, and a feed may have {MAX_BYTES:,}"
@@ -78,8 +75,15 @@ def parse_feed(body: bytes, url: str, encoding: str | None = None) -> Feed:
 
 def _without_mark(body: bytes, encoding: str | None) -> tuple[bytes, str | None]:
     """Return a body without its byte order mark, and its encoding: the mark says more than a header."""
-    plain = sitemaps.utf8(body)
+    plain = utf8(body)
     return plain, encoding if plain == body else "utf-8"
+
+
+def utf8(body: bytes) -> bytes:
+    """Return a body without its byte order mark, and UTF-16 as UTF-8, without the declaration that says otherwise."""
+    if body.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return _XML_DECLARATION.sub("", body.decode("utf-16", "replace"), count=1).encode("utf-8", "replace")
+    return body.removeprefix(codecs.BOM_UTF8)
 
 
 def _root(body: bytes) -> str | None:
