@@ -65,7 +65,8 @@ class Patience:
         self._limits = limits
         self._timeout = timeout
         self._open_for = open_for
-        self._trouble_since: float | None = None
+        self._trouble: ProviderBusy | None = None
+        self._trouble_since = 0.0
         self._breakers = AsyncCircuitBreakerFactory(
             default_threshold=1,
             default_ttl=open_for,
@@ -87,7 +88,7 @@ class Patience:
         if seconds := await self.opens_in():
             # Whoever begins can wait; asked before its time, the breaker would only say no. Its clock is another one.
             await asyncio.sleep(seconds + MARGIN)
-        self._trouble_since = None
+        self._trouble = None
         try:
             async with await self._breaker(), asyncio.timeout(self._timeout):
                 try:
@@ -95,9 +96,10 @@ class Patience:
                 except ProviderBusy as error:
                     raise ProviderUnavailable(str(error)) from error
         except TimeoutError as error:
+            why = f" ({self._trouble})" if self._trouble is not None else ""
             msg = (
-                f"the embedding provider {self._provider.name} did not answer a health check in {self._timeout:.0f} s. "
-                "Check OPENAI_BASE_URL, or raise LCL_EMBEDDING_TIMEOUT"
+                f"the embedding provider {self._provider.name} did not answer a health check in {self._timeout:.0f} s"
+                f"{why}. Check OPENAI_BASE_URL, or raise LCL_EMBEDDING_TIMEOUT"
             )
             raise ProviderUnavailable(msg) from error
         except OpenedState as error:
@@ -180,7 +182,7 @@ class Patience:
 
     def _is_hopeless(self, error: ProviderBusy) -> bool:
         """Whether nothing has succeeded for so long, or will for so long. That others get through is a sign of life."""
-        trouble = 0.0 if self._trouble_since is None else time.monotonic() - self._trouble_since
+        trouble = 0.0 if self._trouble is None else time.monotonic() - self._trouble_since
         return trouble + (error.retry_after or 0.0) > GIVE_UP_AFTER
 
     def _wait(self, state: RetryCallState) -> float:
@@ -199,28 +201,29 @@ class Patience:
         spent, told = tokens, RateLimits()
         began = time.monotonic()
         try:
-            async with asyncio.timeout(self._timeout):
-                answer = await call()
+            answer = await self._in_time(call)
             spent, told = answer.total_tokens or tokens, answer.limits
-        except TimeoutError as error:
-            msg = f"the embedding provider {self._provider.name} did not answer in {self._timeout:.0f} s"
-            self._note_trouble(tokens, is_late=True)
-            raise ProviderBusy(msg, is_late=True) from error
         except ProviderBusy as error:
             told = error.limits or told
-            self._note_trouble(tokens, is_late=error.is_late)
+            if self._trouble is None:
+                self._trouble_since = time.monotonic()
+            self._trouble = error
+            if error.is_late:
+                self._note_speed(tokens, 2 * self._timeout)  # how long it would have taken is not known
             raise
         finally:
             self._limits.answered(tokens, spent, told)
-        self._trouble_since = None
+        self._trouble = None
         self._note_speed(tokens, time.monotonic() - began)
         return answer
 
-    def _note_trouble(self, tokens: int, *, is_late: bool) -> None:
-        if self._trouble_since is None:
-            self._trouble_since = time.monotonic()
-        if is_late:
-            self._note_speed(tokens, 2 * self._timeout)  # how long it would have taken is not known
+    async def _in_time(self, call: Callable[[], Awaitable[Embedded]]) -> Embedded:
+        try:
+            async with asyncio.timeout(self._timeout):
+                return await call()
+        except TimeoutError as error:
+            msg = f"the embedding provider {self._provider.name} did not answer in {self._timeout:.0f} s"
+            raise ProviderBusy(msg, is_late=True) from error
 
     def _note_speed(self, tokens: int, seconds: float) -> None:
         """Bound the next requests by what could have been answered in time; a small one is no reason to shrink."""
