@@ -122,8 +122,7 @@ class Embedder:
         try:
             return await order.done
         finally:
-            if not order.done.done() or order.done.cancelled():
-                self._room.leave(order)
+            self._room.leave(order)
 
     async def close(self) -> None:
         """End what runs, tell everybody who waits, and give back what the provider holds."""

@@ -85,10 +85,19 @@ class Text:
     is_sent: bool = False
 
 
+@dataclass(eq=False, slots=True)
+class _Kept:
+    """An answer that somebody has got, or will get with the rest of an order."""
+
+    answer: Answer | ProviderRefused
+    holders: set[Order]
+
+
 class WaitingRoom:
     """Holds texts up to `max_bytes`; orders that do not fit wait at the door, in their order.
 
     Texts that are on their way count until they are settled. An order larger than the room enters when it is empty.
+    An answer is kept until everybody who waited for it has left: who asks in between gets it as well.
     """
 
     def __init__(self, *, max_texts: int, max_tokens: int, max_bytes: int) -> None:
@@ -101,6 +110,7 @@ class WaitingRoom:
         self._queued_tokens = 0
         self._door: dict[Order, None] = {}
         self._inside: dict[Order, None] = {}
+        self._kept: dict[str, _Kept] = {}
 
     @property
     def orders(self) -> list[Order]:
@@ -128,8 +138,13 @@ class WaitingRoom:
         self._admit()
 
     def leave(self, order: Order) -> None:
-        """Forget an order: its texts are not sent any more, unless somebody else wants them."""
+        """Forget an order, also one that has its answers: no text is sent any more that nobody else wants."""
         self._door.pop(order, None)
+        for name in set(order.texts):
+            if (kept := self._kept.get(name)) is not None:
+                kept.holders.discard(order)
+                if not kept.holders:
+                    del self._kept[name]
         if order not in self._inside:
             return
         del self._inside[order]
@@ -146,6 +161,7 @@ class WaitingRoom:
         """End everybody's waiting with an error, and forget all texts."""
         orders = self.orders
         self._door, self._inside, self._texts = {}, {}, {}
+        self._kept.clear()
         self._queue.clear()
         self._bytes = self._queued_tokens = 0
         for order in orders:
@@ -173,13 +189,16 @@ class WaitingRoom:
         """Give a text's answer to everybody who waits for it."""
         if not self._forget(text):
             return
+        if text.wanted_by:
+            self._kept[text.text] = _Kept(_of_another(answer), {order for order, _ in text.wanted_by})
         for at, (order, index) in enumerate(text.wanted_by):
-            if at == 1 and isinstance(answer, Answer):
-                answer = Answer(answer.vector, answer.tokens, is_own=False)
-            order.take(index, answer)
-            if not order.left:
-                self._inside.pop(order, None)
+            self._give(order, index, _of_another(answer) if at else answer)
         self._admit()
+
+    def _give(self, order: Order, index: int, answer: Answer | ProviderRefused) -> None:
+        order.take(index, answer)
+        if not order.left:
+            self._inside.pop(order, None)
 
     def _next(self) -> Iterator[Text]:
         tokens = 0
@@ -198,6 +217,10 @@ class WaitingRoom:
             del self._door[order]
             self._inside[order] = None
             for index, name in enumerate(order.texts):
+                if (kept := self._kept.get(name)) is not None:
+                    kept.holders.add(order)
+                    self._give(order, index, kept.answer)
+                    continue
                 text = self._texts.get(name) or self._queued(name, order.meter)
                 text.wanted_by.append((order, index))
 
@@ -216,6 +239,10 @@ class WaitingRoom:
         del self._texts[text.text]
         self._bytes -= text.size
         return True
+
+
+def _of_another(answer: Answer | ProviderRefused) -> Answer | ProviderRefused:
+    return Answer(answer.vector, answer.tokens, is_own=False) if isinstance(answer, Answer) else answer
 
 
 def byte_length(text: str) -> int:

@@ -108,6 +108,24 @@ async def test_a_text_that_two_runs_ask_for_is_sent_once_and_paid_for_by_the_fir
     assert (first.counts["chunks/embedded"], second.counts["chunks/embedded"]) == (2, 1)
 
 
+async def test_a_text_whose_answer_waits_for_the_rest_of_its_order_is_not_sent_again():
+    provider = Provider()
+    embedder = embedder_over(provider, batch_size=1, concurrency=1)
+    await embedder.check()
+    meters = [Meter(), Meter()]
+    first = asyncio.create_task(embedder.embed_each(["a", "b", "c"], meters[0]))
+    while provider.sent != [["a"], ["b"]]:
+        await turns(1)
+
+    again = await embedder.embed_each(["a"], meters[1])
+
+    assert not first.done()
+    assert [answer.is_own for answer in again] == [False]
+    await first
+    assert provider.sent == [["a"], ["b"], ["c"]]
+    assert meters[1].counts == {}
+
+
 async def test_a_text_is_still_embedded_when_the_first_who_wanted_it_does_not_any_more():
     provider = Provider()
     provider.gate.clear()
