@@ -35,7 +35,7 @@ def read(body: bytes, count: int) -> tuple[npt.NDArray[np.float32], int]:
         indexes = [operator.index(entry["index"]) for entry in entries]
         given = [entry["embedding"] for entry in entries]
         tokens = int(usage.get("total_tokens") or usage.get("prompt_tokens") or 0)
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
         msg = "it is no answer of an embeddings endpoint"
         raise NoAnswer(msg) from None  # the error quotes the body
     if sorted(indexes) != list(range(count)):
@@ -43,11 +43,11 @@ def read(body: bytes, count: int) -> tuple[npt.NDArray[np.float32], int]:
         raise UnusableVector(msg)
     try:
         rows = [_vector(entry) for entry in given]
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         msg = "the embedding provider answered something that is no vector"
         raise UnusableVector(msg) from None
     lengths = {len(row) for row in rows}
-    if len(lengths) != 1:
+    if len(lengths) != 1 or 0 in lengths:
         msg = f"the embedding provider answered vectors of lengths {sorted(lengths)} to one request"
         raise UnusableVector(msg)
     vectors = np.empty((count, lengths.pop()), dtype=np.float32)
