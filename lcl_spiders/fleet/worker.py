@@ -19,7 +19,7 @@ from uuid import UUID
 import procrastinate
 import psycopg
 
-from db import models, queue
+from db import models, overview, queue
 from db.connection import conninfo
 from db.errors import DatabaseProblem, one_line
 from lcl_spiders.extraction.config import ExtractionConfig
@@ -27,6 +27,7 @@ from lcl_spiders.extraction.pool import leased_pool
 from lcl_spiders.fleet.crawls import Crawls
 from lcl_spiders.fleet.process import preload, resident_memory
 from lcl_spiders.fleet.taking import Taking
+from lcl_spiders.health import some
 from pipelines import index_model, runtime
 from pipelines.tasks import end
 
@@ -157,6 +158,8 @@ class Worker:
                 )
                 at = dt.datetime.fromtimestamp(timestamp, dt.UTC)
                 logger.info("the schedule of %s UTC queued %d sources", f"{at:%Y-%m-%d %H:%M:%S}", len(queued))
+                if overdue := await leased.use_connection(overview.overdue):
+                    logger.warning("alert overdue_sources: without a success in their interval: %s", some(overdue))
 
         return app
 
