@@ -66,6 +66,9 @@ bench-sources: setup ## Measure how one source starts among ten and among a hund
 bench-embedding: setup ## Measure what embedding costs beside the provider: limits, memory, speed
 	@$(BIN)/python -m benchmarks.embedding $(ARGS)
 
+bench-reembed: setup ## Move an index of 100,000 chunks to another chunk size, while it is searched
+	@$(BIN)/python -m benchmarks.reembed $(ARGS)
+
 constraints: ## Resolve the newest versions pyproject.toml allows, and pin them in constraints.txt
 	@echo "Resolving with $$($(PYTHON) -V) (a few minutes)"
 	@work=$$(mktemp -d) && trap 'rm -rf "$$work"' EXIT && $(PYTHON) -m venv "$$work" \

@@ -229,6 +229,11 @@ async def count_stale(connection: Connection, source_id: UUID, *, seen_before: d
     return await _count(connection, _SQL["count_stale"], source_id=source_id, seen_before=seen_before)
 
 
+async def count_uncovered(connection: Connection, source_id: UUID) -> int:
+    """Return how many pages of a source have chunks, and no embedding for the active model (A22)."""
+    return await _count(connection, _SQL["count_uncovered"], source_id=source_id)
+
+
 async def count_unasked(
     connection: Connection, source_id: UUID, *, due: Due, started_at: dt.datetime, gone: Sequence[str]
 ) -> int:

@@ -161,7 +161,7 @@ class UpsertPipeline:
         run.count("pages/absent", len(urls) - len(gone))
 
     async def _count_left(self, connection: Connection) -> None:
-        """Count due pages that this run did not come to, and pages that nobody has seen for too long."""
+        """Count due pages that this run did not come to, pages not seen for too long, and those without embeddings."""
         run = self._run
         unasked = await pages.count_unasked(
             connection, run.source.id, due=run.due, started_at=run.started_at, gone=list(run.departures)
@@ -170,6 +170,7 @@ class UpsertPipeline:
         stale = await pages.count_stale(connection, run.source.id, seen_before=run.started_at - longest)
         run.count("pages/unasked", unasked)
         run.count("pages/stale", stale)
+        run.count("pages/uncovered", await pages.count_uncovered(connection, run.source.id))
 
     async def _indexed(self, connection: Connection) -> tuple[set[str], dict[str, int]]:
         """Return which of the departures are indexed, and the ids of the pages that hold the text of their targets."""

@@ -146,6 +146,15 @@ FROM scraped_pages
 WHERE source_id = %(source_id)s
   AND last_seen_at < %(seen_before)s
 
+-- count_uncovered --
+SELECT count(*)
+FROM scraped_pages AS p
+JOIN embedding_models AS m ON m.state = 'active'
+WHERE p.source_id = %(source_id)s
+  AND p.duplicate_of IS NULL
+  AND cardinality(p.chunk_hashes) > 0
+  AND NOT EXISTS (SELECT FROM page_embeddings AS e WHERE e.page_id = p.id AND e.model_id = m.id)
+
 -- count_unasked --
 SELECT count(*)
 FROM scraped_pages AS p

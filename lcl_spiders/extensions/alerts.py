@@ -1,4 +1,4 @@
-"""What an operator should hear of a run besides whether it succeeded (A17, A21)."""
+"""What an operator should hear of a run besides whether it succeeded (A17, A21, A22)."""
 
 from __future__ import annotations
 
@@ -60,4 +60,16 @@ def alerts(counters: Mapping[str, int], verdict: Verdict) -> list[Alert]:
             "`scrapy status` of the source lists those that fail"
         )
         raised.append(Alert(name="stale_pages", message=message))
+    if uncovered := counters.get("pages/uncovered", 0):
+        message = (
+            f"{uncovered} pages have text and no embeddings for the index's model, so that searches miss them. Embed "
+            "them with `-a reembed=true`; `scrapy doctor` looks at all sources"
+        )
+        raised.append(Alert(name="uncovered_pages", message=message))
+    if counters.get("building/unavailable", 0):
+        message = (
+            "the run went on without a model that is being built, which covers the pages that changed no longer; "
+            "`scrapy doctor` says how many, and `scrapy reembed` catches up"
+        )
+        raised.append(Alert(name="building_left_behind", message=message))
     return raised

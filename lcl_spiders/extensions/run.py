@@ -28,6 +28,7 @@ from db.errors import AmbiguousSource, DatabaseProblem, FenceLost, SourceNotFoun
 from db.locks import DomainLock
 from lcl_spiders.base_spiders import SourceSpider
 from lcl_spiders.extensions.alerts import Alert, alerts
+from lcl_spiders.extensions.closing import see_to_the_end
 from lcl_spiders.extensions.politeness import PolitenessExtension
 from lcl_spiders.extensions.report import report
 from lcl_spiders.extensions.summary import summarise
@@ -139,7 +140,8 @@ class RunExtension:
         run.building = await covering.prepare(run)
         await run.runtime.use_connection(self._begin)
         loop = asyncio.get_running_loop()
-        self._watches = [loop.create_task(self._watch_lock()), loop.create_task(report(run))]
+        watches = (self._watch_lock(), report(run), see_to_the_end(self._crawler))
+        self._watches = [loop.create_task(watch) for watch in watches]
         logger.info("%s: run %s, %d known pages, %s", run.source.slug, run.job_id, run.known_pages, run.arguments)
 
     @property

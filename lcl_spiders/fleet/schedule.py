@@ -1,4 +1,4 @@
-"""The schedule: at each time of `LCL_REFRESH_CRON` one worker, whoever is first, queues what is due (A19)."""
+"""The schedule: at each time of `LCL_REFRESH_CRON` one worker, whoever is first, queues what is due (A19) and tells what is overdue."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import psycopg
 from procrastinate import RetryStrategy
 
-from db import queue
+from db import overview, queue
 from db.errors import DatabaseProblem, one_line
+from lcl_spiders.health import some
 
 if TYPE_CHECKING:
     import procrastinate
@@ -40,7 +41,10 @@ def put_on(app: procrastinate.App, runtime: Runtime, cron: str) -> None:
             queued = await runtime.use_connection(
                 lambda connection: queue.enqueue_due(connection, trigger="schedule", args={})
             )
+            overdue = await runtime.use_connection(overview.overdue)
         except (DatabaseProblem, psycopg.Error) as error:
             logger.warning("the schedule of %s queued nothing: %s. Again in %d s", at, one_line(error), AGAIN_AFTER)
             raise
         logger.info("the schedule of %s queued %d sources", at, len(queued))
+        if overdue:
+            logger.warning("alert overdue_sources: without a success in their interval: %s", some(overdue))

