@@ -1,4 +1,4 @@
-"""The schedule: at each time of `LCL_REFRESH_CRON` one worker, whoever is first, queues what is due (A19) and tells what is overdue."""
+"""The schedule: at each time of `LCL_REFRESH_CRON` one worker queues what is due (A19), and tells what is overdue."""
 
 from __future__ import annotations
 
