@@ -28,6 +28,7 @@ Pool = AsyncConnectionPool[Connection]
 
 CONNECT_TIMEOUT = 5
 POOL_TIMEOUT = 10
+RECONNECT_TIMEOUT = 10  # seconds; the pauses between attempts double, and whoever asks after the last begins anew
 POOL_SIZE = 4
 SESSION = {
     "jit": "off",
@@ -139,6 +140,7 @@ async def open_pool(url: str, *, size: int = POOL_SIZE) -> Pool:
         open=False,
         name="lcl",
         timeout=POOL_TIMEOUT,
+        reconnect_timeout=RECONNECT_TIMEOUT,
     )
     try:
         try:

@@ -7,10 +7,12 @@ written while an index is being built goes into it chunk by chunk, at three time
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import psycopg
 from psycopg import sql
+from psycopg.rows import class_row
 
 from db import jobs
 
@@ -22,9 +24,46 @@ MIN_CHUNKS = 10_000
 PATIENCE = 10
 """So many times as large, a model waits no longer for other runs to end: it may be that there is always one."""
 
-HALFVEC_ABOVE = 2_000  # HNSW takes vectors of up to 2,000 dimensions, halfvec of up to 4,000 (pgvector's README)
+HNSW = {"m": 24, "ef_construction": 128}
+"""Chosen together with the ef_search of `search_pages` from the figures in docs/search.md."""
 
 _INDEX_LOCK = 0x6C636C02
+
+
+@dataclass(frozen=True)
+class _Definition:
+    """What an index is made of. `expression` may name the model's dimensions."""
+
+    kind: str
+    method: str
+    expression: sql.SQL
+    operators: str
+    options: tuple[str, ...] = ()
+
+
+# Half the precision is half the index, for a few thousandths of recall, and takes 4,000 dimensions instead of 2,000.
+_DEFINITIONS = (
+    _Definition(
+        "vector",
+        "hnsw",
+        sql.SQL("(embedding::halfvec({dimensions}))"),
+        "halfvec_cosine_ops",
+        tuple(f"{name}={value}" for name, value in HNSW.items()),
+    ),
+    _Definition("text", "gin", sql.SQL("search"), "tsvector_ops"),
+)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What the catalogue says of an index."""
+
+    is_valid: bool
+    operators: str
+    options: list[str]
+
+    def is_as(self, wanted: _Definition) -> bool:
+        return self.is_valid and self.operators == wanted.operators and set(self.options) == set(wanted.options)
 
 
 async def ensure(
@@ -35,8 +74,10 @@ async def ensure(
     Returns at once when another process is building, or, if `is_patient`, while runs are at work, which will ask again
     at their end.
     Takes an autocommit connection, since CONCURRENTLY cannot run inside a transaction, and a direct one: behind a
-    transaction pooler, the lock and the settings of the session would stay with whoever comes next. An index left
-    invalid by a build that died is dropped and built again.
+    transaction pooler, the lock and the settings of the session would stay with whoever comes next.
+
+    An index left invalid by a build that died is dropped and built again. One that an earlier version defined otherwise
+    serves until its successor is there: `search_pages` looks which of the two it finds under the name.
     """
     if not await _is_large(connection, model, min_chunks):
         return []
@@ -47,17 +88,7 @@ async def ensure(
     if not row or not row[0]:
         return []
     try:
-        built = []
-        for name, definition in _definitions(model).items():
-            if await _is_valid(connection, name):
-                continue
-            try:
-                await _build(connection, name, definition)
-            except psycopg.errors.DiskFull:
-                # Workers share their memory through /dev/shm, of which a container has 64 MB.
-                await connection.execute("SET max_parallel_maintenance_workers = 0")
-                await _build(connection, name, definition)
-            built.append(name)
+        built = [name for wanted in _DEFINITIONS if (name := await _ensure_one(connection, model, wanted))]
         if built:
             await connection.execute("ANALYZE page_embeddings")
         return built
@@ -70,41 +101,72 @@ async def ensure(
 
 async def drop(connection: Connection, model: Model) -> int:
     """Drop a model's search indexes without blocking anybody, and return their bytes. Connect as for `ensure`."""
+    names = [name for each in _DEFINITIONS for name in _names(each, model.id)]
     row = await (
         await connection.execute(
             "SELECT coalesce(sum(pg_relation_size(to_regclass(name))), 0)::bigint FROM unnest(%s::text[]) AS name",
-            (list(_definitions(model)),),
+            (names,),
         )
     ).fetchone()
-    for name in _definitions(model):
-        await connection.execute(sql.SQL("DROP INDEX CONCURRENTLY IF EXISTS {}").format(sql.Identifier(name)))
+    for name in names:
+        await _drop(connection, name)
     return int(row[0]) if row else 0
 
 
-async def _build(connection: Connection, name: str, definition: sql.Composed) -> None:
-    await connection.execute(sql.SQL("DROP INDEX CONCURRENTLY IF EXISTS {}").format(sql.Identifier(name)))
+async def _ensure_one(connection: Connection, model: Model, wanted: _Definition) -> str | None:
+    name, successor = _names(wanted, model.id)
+    found = await _find(connection, name)
+    if found is not None and found.is_as(wanted):
+        return None
+    if found is None or not found.is_valid:
+        await _build(connection, model, wanted, name)
+        return name
+    if (built := await _find(connection, successor)) is None or not built.is_as(wanted):
+        await _build(connection, model, wanted, successor)
+    async with connection.transaction():
+        await connection.execute(sql.SQL("DROP INDEX {}").format(sql.Identifier(name)))
+        await connection.execute(
+            sql.SQL("ALTER INDEX {} RENAME TO {}").format(sql.Identifier(successor), sql.Identifier(name))
+        )
+    return name
+
+
+async def _build(connection: Connection, model: Model, wanted: _Definition, name: str) -> None:
+    statement = _statement(wanted, model, name)
     await connection.execute("SET maintenance_work_mem = '256MB'")
-    await connection.execute(definition)
+    try:
+        await _drop(connection, name)
+        await connection.execute(statement)
+    except psycopg.errors.DiskFull:
+        # Workers share their memory through /dev/shm, of which a container has 64 MB.
+        await connection.execute("SET max_parallel_maintenance_workers = 0")
+        await _drop(connection, name)
+        await connection.execute(statement)
 
 
-def _definitions(model: Model) -> dict[str, sql.Composed]:
-    vectors, text = f"page_embeddings_vector_{model.id}_idx", f"page_embeddings_text_{model.id}_idx"
-    kind = "halfvec" if model.dimensions > HALFVEC_ABOVE else "vector"
-    return {
-        vectors: sql.SQL(
-            "CREATE INDEX CONCURRENTLY {name} ON page_embeddings USING hnsw ((embedding::{kind}({size})) {ops}) "
-            "WHERE model_id = {model}"
-        ).format(
-            name=sql.Identifier(vectors),
-            kind=sql.SQL(kind),
-            size=sql.Literal(model.dimensions),
-            ops=sql.SQL(f"{kind}_cosine_ops"),
-            model=sql.Literal(model.id),
-        ),
-        text: sql.SQL(
-            "CREATE INDEX CONCURRENTLY {name} ON page_embeddings USING gin (search) WHERE model_id = {model}"
-        ).format(name=sql.Identifier(text), model=sql.Literal(model.id)),
-    }
+async def _drop(connection: Connection, name: str) -> None:
+    await connection.execute(sql.SQL("DROP INDEX CONCURRENTLY IF EXISTS {}").format(sql.Identifier(name)))
+
+
+def _names(definition: _Definition, model_id: int) -> tuple[str, str]:
+    """Return the name of an index, and that of its successor while it is being built."""
+    name = f"page_embeddings_{definition.kind}_{model_id}_idx"
+    return name, f"{name}_new"
+
+
+def _statement(definition: _Definition, model: Model, name: str) -> sql.Composed:
+    options = sql.SQL(f" WITH ({', '.join(definition.options)})") if definition.options else sql.SQL("")
+    return sql.SQL(
+        "CREATE INDEX CONCURRENTLY {name} ON page_embeddings USING {method} ({expression} {operators}){options} "
+        "WHERE model_id = {model}"
+    ).format(
+        name=sql.Identifier(name),
+        method=sql.SQL(definition.method),
+        expression=definition.expression.format(dimensions=sql.Literal(model.dimensions)),
+        operators=sql.SQL(definition.operators),
+        options=options,
+        model=sql.Literal(model.id),
+    )
 
 
 async def _is_large(connection: Connection, model: Model, min_chunks: int) -> bool:
@@ -116,7 +178,16 @@ async def _is_large(connection: Connection, model: Model, min_chunks: int) -> bo
     return bool(row and row[0] >= min_chunks)
 
 
-async def _is_valid(connection: Connection, name: str) -> bool:
-    cursor = await connection.execute("SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(%s)", (name,))
-    row = await cursor.fetchone()
-    return bool(row and row[0])
+async def _find(connection: Connection, name: str) -> _Found | None:
+    async with connection.cursor(row_factory=class_row(_Found)) as cursor:
+        await cursor.execute(
+            """
+            SELECT i.indisvalid AS is_valid, o.opcname AS operators, coalesce(c.reloptions, '{}') AS options
+            FROM pg_index AS i
+            JOIN pg_class AS c ON c.oid = i.indexrelid
+            JOIN pg_opclass AS o ON o.oid = i.indclass[0]
+            WHERE i.indexrelid = to_regclass(%s)
+            """,
+            (name,),
+        )
+        return await cursor.fetchone()

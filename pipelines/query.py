@@ -29,12 +29,16 @@ from scrapy.addons import AddonManager
 from scrapy.utils.conf import closest_scrapy_cfg
 from scrapy.utils.project import get_project_settings
 
-from db import models, overview, sources
-from db.search import search_pages
+from db import models, overview
+from db.search import Filters, search_pages
+from db.sources import get as get_source
 from pipelines import index_model, runtime
 from pipelines.config import Config
 
 if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Collection
+
     from db.connection import Connection
     from db.models import Model
     from db.pages import Embedding
@@ -68,11 +72,17 @@ async def search(
     query: str,
     *,
     limit: int = 10,
-    source: str | None = None,
+    sources: Collection[str] = (),
+    languages: Collection[str] = (),
+    path: str | None = None,
+    since: dt.datetime | None = None,
     text_only: bool = False,
     config: Config | None = None,
 ) -> list[Result]:
-    """Return the best pages for a query, best first, of the whole index or of one source by id, slug or domain.
+    """Return the best pages for a query, best first, of the whole index or of a part of it.
+
+    `sources`: ids, slugs or domains; `languages`: primary subtags ("nl"); of either, any one may be a page's. `path`:
+    how the path of its URL begins ("/docs/"). `since`: when its text changed, at the earliest.
 
     `text_only` asks the full text alone and needs no provider. An empty index has no results.
 
@@ -92,7 +102,13 @@ async def search(
         # No connection is held while the provider answers.
         vector = None if text_only else await _embed(shared, model, query)
         async with shared.pool.connection() as connection:
-            return await _ask(connection, query, vector, limit, source)
+            filters = Filters(
+                source_ids=[(await get_source(connection, name)).id for name in sources] or None,
+                languages=list(languages) or None,
+                path_prefix=path,
+                changed_since=since,
+            )
+            return await _ask(connection, model, query, vector, limit, filters)
     finally:
         await runtime.give_back(shared)
 
@@ -116,10 +132,9 @@ async def _embed(shared: Runtime, model: Model, query: str) -> Embedding:
 
 
 async def _ask(
-    connection: Connection, query: str, vector: Embedding | None, limit: int, source: str | None
+    connection: Connection, model: Model, query: str, vector: Embedding | None, limit: int, filters: Filters
 ) -> list[Result]:
-    source_id = (await sources.get(connection, source)).id if source is not None else None
-    hits = await search_pages(connection, query, vector, limit=limit, source_id=source_id)
+    hits = await search_pages(connection, query, vector, model_id=model.id, limit=limit, filters=filters)
     slugs = await overview.slugs(connection, {hit.source_id for hit in hits})
     return [
         Result(hit.url, hit.title, hit.heading, hit.content, hit.score, slugs[hit.source_id], hit.language)

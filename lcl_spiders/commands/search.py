@@ -12,9 +12,12 @@ from scrapy.exceptions import UsageError
 
 from db import pages
 from lcl_spiders.console import IndexCommand, whole_number
-from pipelines import query
+from lcl_spiders.searching import question
+from lcl_spiders.searching.question import MAX_LIMIT, Question
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pipelines.query import Result
 
 SNIPPET = 320
@@ -39,7 +42,8 @@ class Command(IndexCommand):
             "model that the index is made with, and its words are looked up as well.\n"
             "\n"
             '  scrapy search "when is the museum open"\n'
-            '  scrapy search "opening hours" --source example --limit 3\n'
+            '  scrapy search "opening hours" --source example --source other --limit 3\n'
+            '  scrapy search "openingstijden" --language nl --path /museum/ --since 30d\n'
             "  scrapy search '\"guided tour\" -children' --text-only\n"
             '  scrapy search "opening hours" --json | jq -r ".[].url"\n'
             "\n"
@@ -49,33 +53,63 @@ class Command(IndexCommand):
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         super().add_options(parser)
         parser.add_argument(
-            "--limit", type=whole_number(1, 100), default=10, metavar="N", help="most pages to print (default 10)"
+            "--limit", type=whole_number(1, MAX_LIMIT), default=10, metavar="N", help="most pages to print (default 10)"
         )
-        parser.add_argument("--source", metavar="NAME", help="only this source, by slug, domain or id")
+        parser.add_argument(
+            "--source",
+            action="append",
+            default=[],
+            metavar="NAME",
+            help="only this source, by slug, domain or id (may be repeated)",
+        )
+        parser.add_argument(
+            "--language",
+            type=_argument(question.language),
+            action="append",
+            default=[],
+            metavar="LANG",
+            help="only pages in this language, as in nl (may be repeated)",
+        )
+        parser.add_argument(
+            "--path", type=_argument(question.path), metavar="PREFIX", help="only pages under this path, as in /docs/"
+        )
+        parser.add_argument(
+            "--since",
+            type=_argument(question.since),
+            metavar="TIME",
+            help="only pages changed since then: 2026-10-01, or 7d for the last seven days",
+        )
         parser.add_argument("--text-only", action="store_true", help="by words alone, without the embedding provider")
 
     async def main(self, words: list[str], opts: argparse.Namespace) -> int:
-        text = " ".join(words).strip()
-        if not text:
-            msg = "say what to search for"
-            raise UsageError(msg, print_help=False)
-        results = await query.search(
-            text, limit=opts.limit, source=opts.source, text_only=opts.text_only, config=self.config
+        try:
+            text = question.text(" ".join(words))
+        except ValueError as error:
+            raise UsageError(str(error), print_help=False) from None
+        asked = Question(
+            text=text,
+            limit=opts.limit,
+            sources=tuple(opts.source),
+            languages=tuple(opts.language),
+            path=opts.path,
+            since=opts.since,
+            text_only=opts.text_only,
         )
+        results = await asked.ask(self.config)
         if not results:
-            self.complain(await self._why_nothing(opts.source))
+            self.complain(await self._why_nothing(asked))
         if self.as_json:
             self.print_json([as_json(result) for result in results])
         for rank, result in enumerate(() if self.as_json else results, 1):
             self._print(rank, result, text)
         return 0
 
-    async def _why_nothing(self, source: str | None) -> str:
+    async def _why_nothing(self, asked: Question) -> str:
         async with self.database() as connection:
             coverage = await pages.coverage(connection)
         if not coverage.chunks:
             return "the index is empty. Fill it: scrapy crawl website -a url=https://example.org/"
-        return f"nothing found{f' in {source}' if source else ''}, in an index of {coverage.pages:,} pages"
+        return f"nothing found{asked.narrowed_to}, in an index of {coverage.pages:,} pages"
 
     def _print(self, rank: int, result: Result, text: str) -> None:
         head = Text(f"{rank:>2}. ").append(result.title or result.url, "bold").append(f"  {result.score:.4f}", "dim")
@@ -86,6 +120,18 @@ class Command(IndexCommand):
         passage = Text(snippet(result.content, text))
         passage.highlight_regex(_pattern(text), HIGHLIGHT)
         self.console.print(Padding(passage, (0, 0, 1, 4), expand=False))
+
+
+def _argument(parse: Callable[[str], object]) -> Callable[[str], object]:
+    """Return a type for argparse that passes on what is wrong with a value."""
+
+    def parsed(given: str) -> object:
+        try:
+            return parse(given)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return parsed
 
 
 def as_json(result: Result) -> dict[str, object]:

@@ -239,6 +239,25 @@ def test_search_keeps_to_the_source_that_is_named(index_url: str) -> None:
     assert answer("search", "bowline", "--source", "other", database_url=index_url) == []
 
 
+def test_search_keeps_to_what_its_filters_leave(read_only_url: str, site: LocalSite) -> None:
+    narrowed = ("--language", "en", "--language", "nl", "--path", "/kn", "--since", "1d")
+    (only,) = answer("search", "boats", *narrowed, database_url=read_only_url)
+    assert only["url"] == site.url("/knots")
+
+    ended = run_scrapy("search", "boats", "--language", "fi", "--path", "/kn", database_url=read_only_url)
+    assert (ended.code, ended.stdout) == (0, "")
+    assert "nothing found in fi, under /kn, in an index of 3 pages" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("--language", "en-GB"), ("--path", "docs/"), ("--since", "yesterday"), ("--limit", "101")]
+)
+def test_a_filter_that_makes_no_sense_is_named(option: str, value: str) -> None:
+    ended = run_scrapy("search", "boats", option, value, database_url="postgresql://nobody@127.0.0.1:1/none")
+    assert ended.code == 2
+    assert f"{option}: {value!r}" in ended.stderr
+
+
 def test_an_empty_index_says_how_to_fill_it(empty_url: str) -> None:
     ended = run_scrapy("search", "anything", database_url=empty_url)
     assert (ended.code, ended.stdout) == (0, "")

@@ -7,13 +7,13 @@ import numpy as np
 import psycopg
 import pytest
 
-from db import indexes, jobs, models, page_rows, page_writes, pages, search, sources
+from db import indexes, jobs, models, page_writes, pages, search, sources
 from db.connection import Connection, connect
 from db.locks import DomainLock
 from db.models import Model
 from db.page_rows import SeenPage
 from db.sources import Source
-from tests.support.index import Index, digest, page
+from tests.support.index import Index, chunk, digest, page
 from tests.support.postgres import plan, rows, value
 
 PAGES, CHUNKS, LARGE_DIMENSIONS = 1000, 2000, 8
@@ -207,42 +207,15 @@ class TestSearchIndexes:
         assert await rows(connection, query) == before
         assert await value(connection, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == 0
 
-    async def test_search_uses_both(self, connection: Connection, large: Model) -> None:
-        await indexes.ensure(connection, large, min_chunks=1)
-        query = np.full(LARGE_DIMENSIONS, 0.5, np.float32)
-
-        hits = await search.search_pages(connection, "word7", query)
-
-        await connection.execute("SELECT pg_stat_force_next_flush()")
-        names = "SELECT indexrelname FROM pg_stat_user_indexes WHERE idx_scan > 0 AND relname = 'page_embeddings'"
-        used = {name for (name,) in await rows(connection, names)}
-        assert len(hits) == 10
-        assert {f"page_embeddings_vector_{large.id}_idx", f"page_embeddings_text_{large.id}_idx"} <= used
-
-    async def test_search_uses_both_also_when_it_excludes(self, connection: Connection, large: Model) -> None:
-        await indexes.ensure(connection, large, min_chunks=1)
-        query = np.full(LARGE_DIMENSIONS, 0.5, np.float32)
-        await connection.execute("SELECT pg_stat_force_next_flush()")
-        read = "SELECT coalesce(sum(seq_tup_read), 0) FROM pg_stat_user_tables WHERE relname = 'page_embeddings'"
-        before = await value(connection, read)
-
-        hits = await search.search_pages(connection, 'word7 word8 -word9 -"word10 word11"', query)
-
-        await connection.execute("SELECT pg_stat_force_next_flush()")
-        names = "SELECT indexrelname FROM pg_stat_user_indexes WHERE idx_scan > 0 AND relname = 'page_embeddings'"
-        used = {name for (name,) in await rows(connection, names)}
-        assert len(hits) == 10
-        assert {f"page_embeddings_vector_{large.id}_idx", f"page_embeddings_text_{large.id}_idx"} <= used
-        assert await value(connection, read) == before
-
     async def test_search_within_a_source_finds_as_much_as_an_exact_one(
         self, connection: Connection, source: Source, large: Model
     ) -> None:
         query = np.full(LARGE_DIMENSIONS, 0.5, np.float32)
-        exact = await search.search_pages(connection, None, query, source_id=source.id)
+        filters = search.Filters(source_ids=[source.id])
+        exact = await search.search_pages(connection, None, query, filters=filters)
         await indexes.ensure(connection, large, min_chunks=1)
 
-        approximate = await search.search_pages(connection, None, query, source_id=source.id)
+        approximate = await search.search_pages(connection, None, query, filters=filters)
 
         assert len({hit.url for hit in exact} & {hit.url for hit in approximate}) >= 9
         assert {hit.source_id for hit in approximate} == {source.id}
@@ -292,20 +265,53 @@ class TestSearchIndexes:
         assert len(await indexes.ensure(connection, large, min_chunks=1)) == 2
         assert await value(connection, "SHOW max_parallel_maintenance_workers") == "2"
 
-    @pytest.mark.parametrize(("dimensions", "kind"), [(2000, "vector(2000)"), (2001, "halfvec(2001)")])
-    async def test_more_than_2000_dimensions_are_indexed_as_halfvec(
-        self, connection: Connection, source: Source, dimensions: int, kind: str
+    @pytest.mark.parametrize("dimensions", [4, 2001])
+    async def test_vectors_of_any_size_are_indexed_in_half_precision(
+        self, connection: Connection, source: Source, dimensions: int
     ) -> None:
         model = await models.ensure_active(
             connection, provider="local", name="wide", dimensions=dimensions, chunker_version="1"
         )
         index = await Index.opened(connection, source, model)
         wide = np.ones(dimensions, np.float32)
-        base = page(index.url("a"), "one")
-        one = page_rows.ChunkRow(digest("one"), None, "one", None, wide)
-        await index.write(page_rows.PageRow(**{f: getattr(base, f) for f in base.__slots__} | {"chunks": [one]}))
+        await index.write(page(index.url("a"), "one", chunks=[chunk("one", embedding=wide)]))
 
         (vectors, _) = await indexes.ensure(connection, model, min_chunks=1)
 
-        assert kind in await value(connection, "SELECT pg_get_indexdef(%s::regclass)", vectors)
+        assert f"halfvec({dimensions})" in await value(connection, "SELECT pg_get_indexdef(%s::regclass)", vectors)
         assert [hit.url for hit in await search.search_pages(connection, None, wide)] == [index.url("a")]
+
+    async def test_an_index_of_an_earlier_version_serves_until_its_successor_replaces_it(
+        self, connection: Connection, large: Model
+    ) -> None:
+        name = f"page_embeddings_vector_{large.id}_idx"
+        await connection.execute(
+            f"CREATE INDEX {name} ON page_embeddings USING hnsw ((embedding::vector({LARGE_DIMENSIONS})) "
+            f"vector_cosine_ops) WHERE model_id = {large.id}".encode()
+        )
+        query = np.full(LARGE_DIMENSIONS, 0.5, np.float32)
+        before = await search.search_pages(connection, None, query)
+
+        assert name in await indexes.ensure(connection, large, min_chunks=1)
+
+        assert "halfvec" in await value(connection, "SELECT pg_get_indexdef(%s::regclass)", name)
+        assert await value(connection, "SELECT to_regclass(%s)", f"{name}_new") is None
+        assert {hit.url for hit in await search.search_pages(connection, None, query)} >= {before[0].url}
+        assert await indexes.ensure(connection, large, min_chunks=1) == []
+
+    async def test_a_successor_that_was_built_already_only_takes_its_place(
+        self, connection: Connection, large: Model, database_url: str
+    ) -> None:
+        """The builder may die, or find the table locked, between the two."""
+        name = f"page_embeddings_vector_{large.id}_idx"
+        await indexes.ensure(connection, large, min_chunks=1)
+        await connection.execute(f"ALTER INDEX {name} RENAME TO {name}_new".encode())
+        await connection.execute(
+            f"CREATE INDEX {name} ON page_embeddings USING hnsw ((embedding::vector({LARGE_DIMENSIONS})) "
+            f"vector_cosine_ops) WHERE model_id = {large.id}".encode()
+        )
+        built = await value(connection, "SELECT %s::regclass::oid", f"{name}_new")
+
+        assert await indexes.ensure(connection, large, min_chunks=1) == [name]
+
+        assert await value(connection, "SELECT %s::regclass::oid", name) == built

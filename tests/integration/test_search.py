@@ -14,7 +14,7 @@ from db import search, sources
 from db.connection import Connection, connect
 from db.models import Model
 from db.page_rows import ChunkRow
-from db.search import Hit
+from db.search import Filters, Hit
 from db.sources import Source
 from tests.support.index import Index, digest, page
 
@@ -56,7 +56,7 @@ class TestFusion:
 
         assert hits[0].title == "both"
         assert (hits[0].vector_rank, hits[0].text_rank) == (2, 2)
-        assert hits[0].score == pytest.approx(1 / 62 + 1 / 62)
+        assert hits[0].score == pytest.approx(0.6 / 12 + 1 / 12)
 
     async def test_scores_are_reciprocal_ranks_best_first(self, index: Index) -> None:
         for rank in range(1, 5):
@@ -65,7 +65,7 @@ class TestFusion:
         hits = await find(index, None, towards(1, 0))
 
         assert [(hit.title, hit.vector_rank, hit.text_rank) for hit in hits] == [(f"{n}", n, None) for n in range(1, 5)]
-        assert [hit.score for hit in hits] == [pytest.approx(1 / (60 + n)) for n in range(1, 5)]
+        assert [hit.score for hit in hits] == [pytest.approx(0.6 / (10 + n)) for n in range(1, 5)]
 
     async def test_a_page_is_found_once_with_its_best_chunk(self, index: Index) -> None:
         await write(
@@ -104,7 +104,9 @@ class TestFusion:
         for each in (index, other):
             await write(each, each.source.slug, at("gardens", towards(1)))
 
-        hits = await search.search_pages(connection, "gardens", towards(1), source_id=other_source.id)
+        hits = await search.search_pages(
+            connection, "gardens", towards(1), filters=Filters(source_ids=[other_source.id])
+        )
 
         assert [hit.title for hit in hits] == ["other-org"]
 
@@ -257,6 +259,54 @@ class TestText:
         await write(index, "a", at("gardens", towards(1)))
 
         assert await found(index, "gardens " + "word " * 20_000) == ["a"]
+
+
+class TestHeadings:
+    async def test_a_page_that_is_headed_so_comes_before_those_that_only_say_it(self, index: Index) -> None:
+        for n in range(5):
+            await write(index, f"says {n}", at(f"deleting data, deleting all data, {n}", towards(1)))
+        await write(index, "headed", at("rows are removed", towards(0, 1), heading="Manual > Deleting Data"))
+
+        hits = await find(index, "deleting data", towards(1))
+
+        assert (hits[0].title, hits[0].heading_rank) == ("headed", 1)
+        assert {hit.heading_rank for hit in hits[1:]} == {None}
+
+    async def test_the_shortest_of_the_headings_with_all_words_comes_first(self, index: Index) -> None:
+        for heading in ("SET SESSION AUTHORIZATION", "SET", "SET ROLE"):
+            await write(index, heading, at(f"about {heading.lower()}", towards(1), heading=heading))
+
+        hits = await find(index, "set")
+
+        assert hits[0].title == "SET"
+        assert {hit.title: hit.heading_rank for hit in hits} == {
+            "SET": 1,
+            "SET ROLE": 2,
+            "SET SESSION AUTHORIZATION": 3,
+        }
+
+    async def test_a_heading_with_some_of_the_words_is_none_with_all(self, index: Index) -> None:
+        await write(index, "a", at("deleting rows", towards(1), heading="Data"))
+
+        (hit,) = await find(index, "deleting data")
+
+        assert (hit.text_rank, hit.heading_rank) == (1, None)
+
+
+class TestRareWords:
+    async def test_a_rare_word_tells_more_than_a_common_one(self, index: Index, connection: Connection) -> None:
+        await write(index, "common", *(at(f"the server starts, {n}", towards(1)) for n in range(300)))
+        await write(index, "rare", at("a wandering albatross", towards(1)))
+        await connection.execute("ANALYZE page_embeddings")
+
+        assert await found(index, "server albatross") == ["rare", "common"]
+
+    async def test_words_that_every_text_has_still_find_something(self, index: Index, connection: Connection) -> None:
+        await write(index, "a", *(at(f"server {n}", towards(1)) for n in range(3000)))
+        await connection.execute("ANALYZE page_embeddings")
+
+        assert await found(index, "server") == ["a"]
+        assert await found(index, "server zzyzx") == ["a"]
 
 
 class TestModels:
