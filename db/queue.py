@@ -52,20 +52,20 @@ class Request:
 
 @dataclass(frozen=True)
 class Availability:
-    """Whether a source may be refreshed at this moment."""
+    """Whether a source may be refreshed at this moment, by the database's clock."""
 
     id: UUID
     slug: str
     is_enabled: bool
-    backoff_until: dt.datetime | None
+    waits_until: dt.datetime | None
 
     @property
     def obstacle(self) -> str | None:
         """Why not, None when it may."""
         if not self.is_enabled:
             return f"it is disabled: scrapy sources enable {self.slug}"
-        if self.backoff_until is not None and self.backoff_until > dt.datetime.now(dt.UTC):
-            return f"it failed too often and waits until {self.backoff_until:%Y-%m-%d %H:%M} UTC"
+        if self.waits_until is not None:
+            return f"it failed too often and waits until {self.waits_until.astimezone(dt.UTC):%Y-%m-%d %H:%M} UTC"
         return None
 
 

@@ -11,7 +11,7 @@ SELECT
     s.id,
     s.slug,
     s.enabled AND NOT s.auto_disabled AS is_enabled,
-    s.backoff_until
+    CASE WHEN s.backoff_until > now() THEN s.backoff_until END AS waits_until
 FROM scraper_sources AS s
 WHERE s.id = ANY (%(source_ids)s)
 

@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import logging
 import sys
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -68,6 +69,9 @@ class Command(ScrapyCommand):
         super().add_options(parser)
         parser.formatter_class = HelpFormatter
         parser.add_argument("--drain", action="store_true", help="end when the queue is empty; run no schedule")
+        parser.add_argument(
+            "--pulse", action="store_true", help="write a line a second on standard output, for who watches over it"
+        )
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
         """Work, and set the exit code."""
@@ -92,7 +96,8 @@ class Command(ScrapyCommand):
         for name in CHATTY:
             logging.getLogger(name).setLevel(logging.WARNING)
         loop = asyncio.get_event_loop()
-        end = loop.create_task(self._work(Worker(self.settings, config, fleet, drain=opts.drain)))
+        worker = Worker(self.settings, config, fleet, drain=opts.drain)
+        end = loop.create_task(self._work(worker, has_pulse=opts.pulse))
         end.add_done_callback(_stop_reactor)
         process.start(stop_after_crawl=False, install_signal_handlers=False)
         if end.cancelled() or not end.done():
@@ -102,16 +107,17 @@ class Command(ScrapyCommand):
         else:
             self.exitcode = int(end.result() is End.FAILED)
 
-    async def _work(self, worker: Worker) -> End:
-        from lcl_spiders.fleet.process import handle_signals  # noqa: PLC0415 - see run
+    async def _work(self, worker: Worker, *, has_pulse: bool) -> End:
+        from lcl_spiders.fleet.process import beating, handle_signals  # noqa: PLC0415 - see run
         from lcl_spiders.fleet.worker import End, WorkerMisconfigured  # noqa: PLC0415 - see run
 
         handle_signals(worker)
-        try:
-            return await worker.run()
-        except (DatabaseProblem, ProviderError, WorkerMisconfigured, psycopg.Error) as error:
-            sys.stderr.write(f"scrapy worker: {one_line(error)}\n")
-            return End.FAILED
+        async with beating() if has_pulse else nullcontext():
+            try:
+                return await worker.run()
+            except (DatabaseProblem, ProviderError, WorkerMisconfigured, psycopg.Error) as error:
+                sys.stderr.write(f"scrapy worker: {one_line(error)}\n")
+                return End.FAILED
 
 
 def _stop_reactor(_: object) -> None:

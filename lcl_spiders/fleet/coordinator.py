@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import signal
-import sys
 import time
-from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import psycopg
 
 from db import queue, recovery
 from db.errors import DatabaseProblem, one_line
+from lcl_spiders.fleet.children import Children
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,9 +28,8 @@ logger = logging.getLogger(__name__)
 
 LOOK_EVERY = 0.5  # seconds
 RECOVER_EVERY = 10  # looks
+LET_GO_EVERY = 5.0  # seconds between two looks at workers that finish what they have in hand
 MAX_DEATHS = 3  # of each worker, on average, without a single source that ended
-KEPT_LINES = 5
-LONGEST_LINE = 2**20
 DATABASE_PATIENCE = 120.0  # seconds that the database may be away, as long as a worker bears it
 PATIENCE = 60.0  # seconds that workers have to end their crawls when a refresh is interrupted
 
@@ -55,13 +52,6 @@ class WorkersFailed(Exception):
     """Workers end as soon as they are started; the message holds their last words. Raised by `Coordinator.watch`."""
 
 
-@dataclass
-class _Process:
-    process: asyncio.subprocess.Process
-    last_lines: deque[str] = field(default_factory=lambda: deque(maxlen=KEPT_LINES))
-    reader: asyncio.Task[None] | None = None
-
-
 class Coordinator:
     """Watches over the runs of some sources, and over the workers of this machine that carry them out.
 
@@ -80,9 +70,7 @@ class Coordinator:
         self._runtime = runtime
         self._config = config
         self._source_ids = source_ids
-        self._options = worker_options
-        self._say = say
-        self._workers: list[_Process] = []
+        self._workers = Children(worker_options, say)
         self._deaths = 0
         self._left = len(source_ids)
         self._is_stopping = False
@@ -113,18 +101,16 @@ class Coordinator:
                         return
                 await asyncio.sleep(LOOK_EVERY)  # the rhythm of the looks
         finally:
-            await self._end_workers()
+            await self._workers.end(PATIENCE)
 
     def stop(self) -> None:
         """End the workers; what is queued stays queued. Once more ends them at once."""
         if self._is_stopping:
-            self._signal(signal.SIGTERM)
+            self._workers.signal(signal.SIGTERM)
         else:
-            logger.warning("ending %d workers and their crawls in order; once more ends them at once", self._count())
+            told = "ending %d workers and their crawls in order; once more ends them at once"
+            logger.warning(told, len(self._workers.alive))
         self._is_stopping = True
-
-    def _count(self) -> int:
-        return sum(worker.process.returncode is None for worker in self._workers)
 
     async def _step(self, show: Callable[[Progress], None], wanted: int, *, is_recovering: bool) -> bool:
         """Look once, do what is to be done, and return whether every source has ended."""
@@ -136,6 +122,7 @@ class Coordinator:
         if not is_over:
             await self._keep_up(wanted)
             if is_recovering:
+                self._workers.kill_stuck()
                 await self._runtime.use_connection(lambda each: recovery.recover(each, self._config.silence))
         return is_over
 
@@ -175,10 +162,7 @@ class Coordinator:
 
     async def _keep_up(self, wanted: int) -> None:
         """Start workers until there are as many as are wanted and have something to do."""
-        for worker in [worker for worker in self._workers if worker.process.returncode is not None]:
-            self._workers.remove(worker)
-            if worker.reader is not None:
-                await worker.reader
+        for worker in await self._workers.reap():
             if worker.process.returncode:
                 logger.warning("worker %d died (exit %s)", worker.process.pid, worker.process.returncode)
                 self._deaths += 1
@@ -191,63 +175,10 @@ class Coordinator:
             return
         ready = await self._runtime.use_connection(lambda each: queue.count_waiting(each, now=True))
         for _ in range(min(wanted - len(self._workers), self._config.workers_for(ready) if ready else 0)):
-            self._workers.append(await self._spawn())
-
-    async def _spawn(self) -> _Process:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "scrapy",
-            "worker",
-            "--drain",
-            *self._options,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.PIPE,
-            limit=LONGEST_LINE,
-            start_new_session=True,  # Ctrl-C is for the coordinator, which then ends them in order
-        )
-        worker = _Process(process)
-        worker.reader = asyncio.create_task(self._read(worker))
-        return worker
-
-    async def _read(self, worker: _Process) -> None:
-        assert worker.process.stderr is not None  # noqa: S101 - a pipe was asked for
-        while True:
-            try:
-                line = await worker.process.stderr.readline()
-            except ValueError:  # longer than the limit; what follows it is read on
-                line = b"(a line too long to show)"
-            if not line:
-                break
-            text = line.decode(errors="replace").rstrip()
-            worker.last_lines.append(text)
-            self._say(text)
-        await worker.process.wait()
-
-    def _readers(self) -> set[asyncio.Task[None]]:
-        """Return a task for each worker that ends with it."""
-        return {worker.reader for worker in self._workers if worker.reader is not None}
-
-    def _signal(self, number: signal.Signals) -> None:
-        for worker in self._workers:
-            if worker.process.returncode is None:
-                with contextlib.suppress(ProcessLookupError):
-                    worker.process.send_signal(number)
+            await self._workers.start()
 
     async def _let_go(self) -> None:
         """Let the workers finish what they have in hand, and build the search indexes; whatever else waits, waits."""
-        self._signal(signal.SIGUSR1)
-        readers = self._readers()
-        while readers and not self._is_stopping:
-            _, readers = await asyncio.wait(readers, timeout=LOOK_EVERY)
-
-    async def _end_workers(self) -> None:
-        """End the workers that are still there, in order where they listen."""
-        self._signal(signal.SIGTERM)
-        if readers := self._readers():
-            await asyncio.wait(readers, timeout=PATIENCE)
-        for worker in self._workers:
-            if worker.process.returncode is None:
-                logger.warning("worker %d does not end and is killed; its jobs are made again", worker.process.pid)
-                worker.process.kill()
+        self._workers.signal(signal.SIGUSR1)
+        while not self._is_stopping and not await self._workers.wait(LET_GO_EVERY):
+            self._workers.kill_stuck()

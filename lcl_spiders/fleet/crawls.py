@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MOMENT = 0.02
+LONGEST_BEGINNING = 10.0  # seconds in which no other crawl of the worker begins
 _TROUBLES = {
     "domain_locked": "its domain is held from outside the queue",
     "database_unavailable": "the database did not answer",
@@ -168,10 +169,13 @@ class Crawls:
 
 
 async def _begun(crawler: Crawler, crawl: asyncio.Task[Verdict]) -> None:
-    """Return when a crawl has sent its first request, or has ended without one."""
+    """Return when a crawl has sent its first request, has ended without one, or takes too long to keep others waiting.
+
+    That is the case where a provider or a browser does not answer: a run gives them up after a minute or two.
+    """
     first = asyncio.Event()
     crawler.signals.connect(first.set, signal=signals.request_reached_downloader)
     waiting = asyncio.create_task(first.wait())
-    await asyncio.wait({crawl, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait({crawl, waiting}, timeout=LONGEST_BEGINNING, return_when=asyncio.FIRST_COMPLETED)
     waiting.cancel()
     crawler.signals.disconnect(first.set, signal=signals.request_reached_downloader)

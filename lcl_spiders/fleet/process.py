@@ -8,17 +8,24 @@ import os
 import resource
 import signal
 import sys
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scrapy.utils.misc import load_object
 
+from pipelines.tasks import end
+
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from scrapy.settings import Settings
 
     from lcl_spiders.fleet.worker import Worker
 
 logger = logging.getLogger(__name__)
+
+PULSE = 1.0  # seconds
 
 
 def preload(settings: Settings) -> None:
@@ -30,6 +37,24 @@ def preload(settings: Settings) -> None:
                 load_object(part)
     for name in ("DOWNLOADER", "DUPEFILTER_CLASS", "SCHEDULER", "SCHEDULER_MEMORY_QUEUE", "STATS_CLASS"):
         load_object(settings[name])
+
+
+@asynccontextmanager
+async def beating() -> AsyncIterator[None]:
+    """Write a line a second on standard output, for as long as somebody reads it: this event loop goes on."""
+    task = asyncio.create_task(_beat())
+    try:
+        yield
+    finally:
+        await end(task)
+
+
+async def _beat() -> None:
+    with suppress(OSError):  # nobody reads any more
+        while True:
+            sys.stdout.write("\n")
+            sys.stdout.flush()
+            await asyncio.sleep(PULSE)  # the rhythm of the pulse
 
 
 def resident_memory() -> int:

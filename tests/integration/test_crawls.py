@@ -1,14 +1,18 @@
 """What a worker does about a run that has ended, or that cannot begin."""
 
+import asyncio
 from uuid import UUID
 
 import pytest
+from scrapy import Spider
+from scrapy.crawler import Crawler
 from scrapy.settings import Settings
 
 from db import queue, recovery, sources
 from db.connection import Connection
 from db.queue import Request
 from lcl_spiders.extensions.verdict import Verdict
+from lcl_spiders.fleet import crawls as crawls_module
 from lcl_spiders.fleet.config import FleetConfig
 from lcl_spiders.fleet.crawls import _TROUBLES, Crawls
 from tests.support.faulty_runtime import FaultyRuntime
@@ -118,6 +122,18 @@ async def test_a_worker_that_is_stopped_begins_nothing_and_gives_it_back(
 
     assert await status(connection, job_id) == ("failed", "shutdown", 1)
     assert await waiting(connection) == (1, 0)
+
+
+async def test_a_source_that_is_slow_to_begin_keeps_the_others_waiting_for_a_while_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(crawls_module, "LONGEST_BEGINNING", 0)
+    crawl = asyncio.create_task(asyncio.Event().wait())  # its provider does not answer
+
+    await crawls_module._begun(Crawler(Spider), crawl)  # type: ignore[arg-type]
+
+    assert not crawl.done()
+    crawl.cancel()
 
 
 async def test_a_machine_without_a_way_to_a_site_blames_nobody_and_tries_again(

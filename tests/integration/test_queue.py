@@ -112,3 +112,23 @@ async def test_thousands_are_queued_in_one_transaction(connection: Connection) -
     assert len(queued) == len(set(queued)) == 2500
     assert await queue.count_waiting(connection) == 2500
     assert await queue.due(connection) == []
+
+
+async def test_what_stands_in_the_way_of_a_source_is_told(connection: Connection) -> None:
+    now = dt.datetime.now(dt.UTC)
+    found = await queue.availability(
+        connection,
+        [
+            await add(connection, "free"),
+            await add(connection, "waited", backoff_until=now - dt.timedelta(hours=1)),
+            await add(connection, "waiting", backoff_until=dt.datetime(2126, 1, 2, 4, 5, tzinfo=dt.UTC)),
+            await add(connection, "disabled", enabled=False),
+        ],
+    )
+
+    assert {each.slug: each.obstacle for each in found} == {
+        "free": None,
+        "waited": None,
+        "waiting": "it failed too often and waits until 2126-01-02 04:05 UTC",
+        "disabled": "it is disabled: scrapy sources enable disabled",
+    }
