@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from functools import partial
 from typing import TYPE_CHECKING
@@ -28,12 +29,15 @@ if TYPE_CHECKING:
     from pipelines.limits import Limits
     from pipelines.providers import Embedded, EmbeddingProvider
 
+logger = logging.getLogger(__name__)
+
 ATTEMPTS = 6
 PROBES = 3
 GIVE_UP_AFTER = 120.0  # seconds in which nothing that was asked for has succeeded
 FIRST_TOKENS = 2_000  # of a request, before it is known how fast the provider is
 SHARE_OF_TIMEOUT = 1 / 3  # that a request may take before the next ones are made smaller
 PROBE_TOKENS = 10
+TOLD_FROM = 5.0  # seconds of waiting that an operator should hear of
 MARGIN = 0.05  # seconds
 OPEN_FOR = 15  # seconds before a provider that was given up is asked again
 
@@ -188,14 +192,13 @@ class Patience:
     def _wait(self, state: RetryCallState) -> float:
         """Return how long this request waits by itself. What the provider asks for holds for all requests."""
         error = _busy(state)
-        if error.retry_after is not None:
-            self._limits.pause(error.retry_after)
-            return 0.0
-        seconds = _backoff(state)
-        if error.is_limit:
-            self._limits.pause(seconds)
-            return 0.0
-        return seconds
+        seconds = _backoff(state) if error.retry_after is None else error.retry_after
+        log = logger.warning if seconds >= TOLD_FROM else logger.info
+        log("%s; asked again in %.1f s", error, seconds)
+        if error.retry_after is None and not error.is_limit:
+            return seconds
+        self._limits.pause(seconds)
+        return 0.0
 
     async def _once(self, call: Callable[[], Awaitable[Embedded]], tokens: int) -> Embedded:
         spent, told = tokens, RateLimits()

@@ -59,7 +59,8 @@ class FaultyProvider:
     """Answers, unless it is to do otherwise; the health check is spared.
 
     `plan` holds what the next requests get instead, in order; `fault` says what is wrong with every answer, None for
-    nothing; `probe` is what the health check gets. `texts` are those that were embedded.
+    nothing; `probe` is what the health check gets. `texts` are those that were embedded. `met_plan` is set when the
+    first of the plan was met.
     """
 
     def __init__(self, url: str) -> None:
@@ -72,7 +73,7 @@ class FaultyProvider:
         self.dimensions = DIMENSIONS
         self.requests: list[Request] = []
         self.texts: list[str] = []
-        self.hangs = Event()
+        self.met_plan = Event()
         self.closed = Event()
 
     @property
@@ -93,6 +94,7 @@ class FaultyProvider:
         if texts == PROBE:
             return self.probe or self.answer(texts, request.body)
         if self.plan:
+            self.met_plan.set()
             return self.plan.popleft()
         if any(POISON in text for text in texts):
             return refusal(400, "this text is refused")
@@ -148,7 +150,6 @@ def faulty_provider() -> Iterator[FaultyProvider]:
                 self.connection.close()
                 return
             if reply.manner == "hang":
-                provider.hangs.set()
                 provider.closed.wait()
                 self.close_connection = True
                 return
