@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -62,6 +63,7 @@ class VectorSource:
         self._reuse = reuse
         self._recent: LRUCache[bytes, Vector] = LRUCache(CACHE_BYTES, getsizeof=_size)
         self._refused: LRUCache[bytes, ProviderRefused] = LRUCache(REMEMBERED_REFUSALS)
+        self._on_their_way: dict[bytes, asyncio.Future[None]] = {}
 
     async def get(self, texts: Mapping[bytes, str]) -> Found:
         """Return the vectors of texts given by chunk hash; a text that is refused costs no other its vector.
@@ -76,8 +78,15 @@ class VectorSource:
             )
             # Another batch of this run may have got some of them meanwhile.
             missing = self._recall([digest for digest in missing if digest not in found.vectors], found)
-        if missing:
-            await self._embed({digest: texts[digest] for digest in missing}, found)
+        while missing:
+            # A text may be answered long before the others of its batch, and is neither here nor at the embedder then.
+            others = {self._on_their_way[digest] for digest in missing if digest in self._on_their_way}
+            mine = {digest: texts[digest] for digest in missing if digest not in self._on_their_way}
+            if mine:
+                await self._embed(mine, found)
+            if others:
+                await asyncio.wait(others)
+            missing = self._recall([digest for digest in missing if digest not in mine], found)
         return found
 
     def _recall(self, digests: Iterable[bytes], found: Found) -> list[bytes]:
@@ -93,6 +102,16 @@ class VectorSource:
         return missing
 
     async def _embed(self, texts: Mapping[bytes, str], found: Found) -> None:
+        ended = asyncio.get_running_loop().create_future()
+        self._on_their_way |= dict.fromkeys(texts, ended)
+        try:
+            await self._ask(texts, found)
+        finally:
+            for digest in texts:
+                del self._on_their_way[digest]
+            ended.set_result(None)
+
+    async def _ask(self, texts: Mapping[bytes, str], found: Found) -> None:
         answers = await self._embedder.embed_each(list(texts.values()), self._meter)
         before = self._recent.currsize
         for digest, answer in zip(texts, answers, strict=True):
