@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 TEST_PROCESSES ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format crawl bench bench-refresh bench-fleet bench-sources bench-embedding constraints clean
+.PHONY: help setup demo test lint format crawl bench bench-refresh bench-fleet bench-sources bench-embedding bench-reembed constraints clean
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))

@@ -77,8 +77,8 @@ class Build:
         self._chunker = index_model.chunker_of(model)
         self._vectors = VectorSource(runtime, embedder, model.id, model.dimensions, self)
         self._group_size = runtime.config.embedding.batch_size
-        # One more than there are requests at a time: the next one has its texts ready when a request ends.
-        self._groups_at_a_time = runtime.config.embedding.concurrency + 1
+        # Twice as many as there are requests at a time: while one group is written, the next requests have their texts.
+        self._groups_at_a_time = 2 * runtime.config.embedding.concurrency
 
     def count(self, name: str, by: int = 1) -> None:
         """Count what the provider was sent."""

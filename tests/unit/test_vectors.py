@@ -12,7 +12,7 @@ from pipelines import vectors as module
 from pipelines.embedder import Stopped
 from pipelines.providers import ProviderMisconfigured
 from pipelines.vectors import ENTRY_BYTES, VectorSource
-from tests.support.embedding import DIMENSIONS, Meter, Provider, embedder_over, turns
+from tests.support.embedding import DIMENSIONS, Meter, Provider, answer_to, embedder_over, turns
 
 if TYPE_CHECKING:
     from pipelines.embedder import Embedder
@@ -74,6 +74,28 @@ async def test_a_text_that_two_batches_want_at_once_is_sent_once_and_counted_for
     assert (set(first.vectors), set(second.vectors)) == ({b"a", b"shared"}, {b"b", b"shared"})
     assert first.embedded | second.embedded == {b"a", b"b", b"shared"}
     assert not first.embedded & second.embedded
+
+
+async def test_a_text_whose_batch_is_answered_in_part_is_not_sent_again():
+    provider = Provider()
+    late = asyncio.Event()
+
+    async def embed(sent: Any) -> Any:
+        provider.sent.append(list(sent))
+        if "late" in sent:
+            await late.wait()
+        return answer_to(sent)
+
+    provider.embed = embed  # type: ignore[method-assign]
+    vectors = source_over(embedder_over(provider, batch_size=1))
+    first = asyncio.create_task(vectors.get(texts("early", "late")))
+    await turns(50)
+    second = asyncio.create_task(vectors.get(texts("early", "own")))
+    await turns(50)
+    late.set()
+    found = await asyncio.gather(first, second)
+    assert sorted(provider.texts) == ["early", "late", "own"]
+    assert [answer.embedded for answer in found] == [{b"early", b"late"}, {b"own"}]
 
 
 async def test_two_runs_of_a_process_that_want_a_text_at_once_send_it_once():
