@@ -44,7 +44,8 @@ async def activate(connection: Connection, model: Model, *, pause: float) -> int
     `SwitchTooSlow` when that is not enough. Raises `ModelMismatch` when the model is not being built.
     """
     try:
-        async with asyncio.timeout(pause), connection.transaction():
+        # The commit is outside of the time-out: of one that was cancelled nobody could say whether it took place.
+        async with connection.transaction(), asyncio.timeout(pause):
             await connection.execute(_SQL["set_limits"], {"limit": f"{round(pause * 1000)}ms"})
             await models.lock_states(connection)
             return await _switch(connection, model)

@@ -111,6 +111,12 @@ def test_data_does_not_keep_a_migration_from_going_back(database_url: str) -> No
             SELECT id, start_url, '', '' FROM scraper_sources;
             INSERT INTO page_embeddings (page_id, source_id, model_id, chunk_hash, content, embedding)
             SELECT p.id, p.source_id, m.id, '', '', '[1,2]' FROM scraped_pages AS p, embedding_models AS m;
+            INSERT INTO embedding_models (provider, name, dimensions, chunker_version, state)
+            VALUES ('local', 'y', 2, '1', 'building');
+            INSERT INTO page_embeddings (page_id, source_id, model_id, chunk_hash, content, embedding)
+            SELECT page_id, source_id, model_id + 1, '', '', '[1,2]' FROM page_embeddings;
+            INSERT INTO page_manifests (page_id, model_id, content_hash, chunk_hashes)
+            SELECT page_id, model_id, '', '{}' FROM page_embeddings WHERE model_id > 1;
         """)
 
     assert schema.downgrade(database_url, None) == schema.names()[::-1]
