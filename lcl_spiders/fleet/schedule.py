@@ -41,10 +41,9 @@ def put_on(app: procrastinate.App, runtime: Runtime, cron: str) -> None:
             queued = await runtime.use_connection(
                 lambda connection: queue.enqueue_due(connection, trigger="schedule", args={})
             )
-            overdue = await runtime.use_connection(overview.overdue)
         except (DatabaseProblem, psycopg.Error) as error:
             logger.warning("the schedule of %s queued nothing: %s. Again in %d s", at, one_line(error), AGAIN_AFTER)
             raise
         logger.info("the schedule of %s queued %d sources", at, len(queued))
-        if overdue:
+        if overdue := await runtime.use_connection(overview.overdue):
             logger.warning("alert overdue_sources: without a success in their interval: %s", some(overdue))
