@@ -12,7 +12,7 @@ TEST_PROCESSES ?= 3
 .PHONY: help setup demo test lint format crawl bench bench-refresh bench-fleet bench-sources bench-embedding bench-reembed constraints clean
 
 help: ## List what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 setup: $(READY) ## Build .venv with everything pinned in constraints.txt
 

@@ -208,7 +208,7 @@ def limit(console: Console, home: Path, chunks: int, runs: int) -> None:
     bare_calls = f"bare, {embedding.concurrency} at a time"
     variants = {
         "pipeline, limit told by headers": (False, embedding),
-        "pipeline, limit told by 429 and Retry-After alone": (True, embedding),
+        "pipeline, limit told by 429 and Retry-After": (True, embedding),
         "pipeline, limit configured": (True, replace(embedding, requests_per_minute=RATE * 60)),
     }
     timed = {what: Timed() for what in (bare_calls, *variants)}

@@ -1,8 +1,8 @@
 """How fast a provider may be asked: requests and tokens a minute, configured or learned from its answers.
 
 The library `aiolimiter` was looked at: its rate cannot change, an amount above a minute's worth is an error, and it
-knows neither what a server says is left nor a pause. What is here is a token bucket (RFC 2698 section 1.1 in spirit)
-that may go into debt, so that a request of any size passes and the long-run rate is exact.
+knows neither what a server says is left nor a pause. What is here is a token bucket that may go into debt, so that a
+request of any size passes and the long-run rate is exact.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-ATTEMPTS = 6
+ATTEMPTS = 8  # about 25 seconds of an outage
 PROBES = 3
 GIVE_UP_AFTER = 120.0  # seconds in which nothing that was asked for has succeeded
 FIRST_TOKENS = 2_000  # of a request, before it is known how fast the provider is
