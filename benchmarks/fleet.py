@@ -238,9 +238,7 @@ def main() -> None:
         "--at-a-time", type=int, nargs="+", default=[1, 5], help="`scrapy crawl` processes at a time (default: 1 5)"
     )
     parser.add_argument("--seed", type=int, default=1, help="of the sites and of the kills (default: %(default)s)")
-    parser.add_argument(
-        "--only", choices=CASES, action="append", help="not all (may be repeated)"
-    )
+    parser.add_argument("--only", choices=CASES, action="append", help="not all (may be repeated)")
     arguments = parser.parse_args()
     wanted = arguments.only or CASES
     rows: list[Row] = []

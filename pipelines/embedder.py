@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from pipelines.budget import estimated_tokens
 from pipelines.providers import Embedded, ProviderRefused, ProviderUnavailable, UnusableVector, checked, create
 from pipelines.providers.base import PROBE
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from db.pages import Embedding
+    from pipelines.budget import Budget
     from pipelines.embedding_config import EmbeddingConfig
     from pipelines.providers import EmbeddingProvider, ProviderSpec
 
@@ -28,6 +30,10 @@ class Meter(Protocol):
     """For whom texts are embedded: counts what is spent, and says when nothing more is wanted. A `Run` is one."""
 
     @property
+    def is_counted(self) -> bool:
+        """Whether tokens are taken from the day's limit and stand in the ledger; not those of a person's query."""
+
+    @property
     def stop_reason(self) -> str | None:
         """Why no more requests are to be made, None as long as they are."""
 
@@ -36,10 +42,16 @@ class Meter(Protocol):
 
 
 class Embedder:
-    """Embeds the texts of all runs of a process with one model. `spec` is what it was made from."""
+    """Embeds the texts of all runs of a process with one model. `spec` is what it was made from.
 
-    def __init__(self, spec: ProviderSpec, provider: EmbeddingProvider, config: EmbeddingConfig) -> None:
+    `budget` is asked before each request whose tokens count; None counts nothing.
+    """
+
+    def __init__(
+        self, spec: ProviderSpec, provider: EmbeddingProvider, config: EmbeddingConfig, budget: Budget | None = None
+    ) -> None:
         self.spec = spec
+        self._budget = budget
         self._provider = provider
         self._config = config
         self._dimensions = 0
@@ -104,7 +116,7 @@ class Embedder:
             msg = "the run is stopping"
             raise ProviderUnavailable(msg)
         try:
-            answer = checked(await self._provider.embed(texts), texts, dimensions)
+            answer = checked(await self._ask(texts, dimensions, meter), texts, dimensions)
         except ProviderRefused as error:
             if len(texts) == 1:
                 self._note(error)
@@ -118,6 +130,15 @@ class Embedder:
         counts: Sequence[int | None] = answer.token_counts or [None] * len(texts)
         return list(zip(answer.vectors, counts, strict=True))
 
+    async def _ask(self, texts: Sequence[str], dimensions: int, meter: Meter) -> Embedded:
+        if self._budget is None or not meter.is_counted:
+            return await self._provider.embed(texts)
+        estimate = estimated_tokens(texts)
+        async with self._budget.request(self.spec.provider, self.model, dimensions, estimate) as bill:
+            answer = await self._provider.embed(texts)
+            bill.texts, bill.tokens = len(texts), answer.total_tokens
+        return answer
+
     def _note(self, error: ProviderRefused) -> None:
         if isinstance(error, UnusableVector):
             self._unusable_in_a_row += 1
@@ -126,6 +147,6 @@ class Embedder:
                 raise ProviderUnavailable(msg) from error
 
 
-async def embedder_of(spec: ProviderSpec, config: EmbeddingConfig) -> Embedder:
+async def embedder_of(spec: ProviderSpec, config: EmbeddingConfig, budget: Budget | None = None) -> Embedder:
     """Make an embedder, which its maker closes. Raises `ProviderMisconfigured`."""
-    return Embedder(spec, await asyncio.to_thread(create, spec, config), config)
+    return Embedder(spec, await asyncio.to_thread(create, spec, config), config, budget)

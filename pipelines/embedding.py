@@ -12,6 +12,7 @@ from scrapy.exceptions import DropItem
 from db import pages
 from db.errors import DatabaseProblem
 from pipelines.batching import Batcher
+from pipelines.budget import Allowance, TokenLimitReached
 from pipelines.chunker import distinct
 from pipelines.outcome import Outcome
 from pipelines.providers import ProviderError, ProviderRefused, ProviderUnavailable
@@ -45,7 +46,7 @@ class EmbeddingPipeline:
         self._run = run
         self._source: VectorSource | None = None
         size = run.config.embedding.batch_size
-        self._batcher: Batcher[_Page, Vectors | ProviderRefused] = Batcher(
+        self._batcher: Batcher[_Page, Vectors | ProviderError] = Batcher(
             self._embed_batch, max_items=size, max_weight=size, linger=LINGER, concurrency=2
         )
 
@@ -66,9 +67,11 @@ class EmbeddingPipeline:
         try:
             answer = await self._batcher.submit(_Page(page["url"], page["known"] is None, chunks), weight=len(chunks))
         except ProviderError as error:
-            raise self._end_run("provider_unavailable", page["url"], error) from error
+            raise self._end_run(error.reason, page["url"], error) from error
         except DatabaseProblem as error:
             raise self._end_run(error.reason, page["url"], error) from error
+        if isinstance(answer, TokenLimitReached):
+            raise self._end_run(answer.reason, page["url"], answer)
         if isinstance(answer, ProviderRefused):
             page["outcome"], page["reason"], page["message"] = Outcome.FAILED, answer.kind, str(answer)
         else:
@@ -84,13 +87,25 @@ class EmbeddingPipeline:
         """End the flushes that still run."""
         await self._batcher.close()
 
-    async def _embed_batch(self, batch: Sequence[_Page]) -> list[Vectors | ProviderRefused]:
+    async def _embed_batch(self, batch: Sequence[_Page]) -> list[Vectors | ProviderError]:
         if self._run.stop_reason is not None:
             msg = "the run is stopping"
             raise ProviderUnavailable(msg)
-        return await self._vectors_of(batch)
+        try:
+            return await self._vectors_of(batch)
+        except TokenLimitReached:
+            if len(batch) == 1:
+                raise
+            # Together they are too many: as many of them as the limit still has room for.
+            return [answer for page in batch for answer in await self._vectors_within_limit(page)]
 
-    async def _vectors_of(self, batch: Sequence[_Page]) -> list[Vectors | ProviderRefused]:
+    async def _vectors_within_limit(self, page: _Page) -> list[Vectors | ProviderError]:
+        try:
+            return await self._vectors_of([page])
+        except TokenLimitReached as error:
+            return [error]
+
+    async def _vectors_of(self, batch: Sequence[_Page]) -> list[Vectors | ProviderError]:
         own = await self._own_chunks(batch)
         lacking = [
             {digest: chunk.text for digest, chunk in page.chunks.items() if digest not in own.get(page.url, ())}
@@ -118,7 +133,7 @@ class EmbeddingPipeline:
                 run.embedder,
                 run.model.id,
                 run.model.dimensions,
-                run,
+                Allowance(run, run.config.limits.per_run),
                 reuse=not run.arguments.reembed,
             )
         return self._source

@@ -102,6 +102,7 @@ class _Uncounted:
     """The meter of a query."""
 
     stop_reason: str | None = None
+    is_counted = False
 
     def count(self, name: str, by: int = 1) -> None:
         """Count nothing: a query belongs to no run."""

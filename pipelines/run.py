@@ -75,6 +75,7 @@ class Run:
     known_pages: int
     trust: Trust
     check_bounds: tuple[dt.timedelta, dt.timedelta]
+    is_counted = True
 
     def __init__(self, crawler: Crawler, config: Config, arguments: RunArguments) -> None:
         self.config = config

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from cachetools import LRUCache
 
 from db import pages
+from pipelines.budget import Allowance, estimated_tokens
 from pipelines.providers import ProviderMisconfigured, ProviderRefused
 
 if TYPE_CHECKING:
@@ -42,7 +43,8 @@ class Found:
 class VectorSource:
     """Finds or makes the vector of each text under one model, each text once however many pages ask for it at a time.
 
-    `reuse` False asks neither the database nor what other runs embed. What is embedded is counted on `meter`.
+    `reuse` False asks neither the database nor what other runs embed. What is embedded is counted on `meter`,
+    which may be an `Allowance` that sets a limit to it.
     """
 
     def __init__(
@@ -59,7 +61,7 @@ class VectorSource:
         self._embedder = embedder
         self._model_id = model_id
         self._dimensions = dimensions
-        self._meter = meter
+        self._meter = meter if isinstance(meter, Allowance) else Allowance(meter)
         self._reuse = reuse
         self._recent: LRUCache[bytes, Vector] = LRUCache(CACHED_VECTORS)
         self._asked: dict[bytes, asyncio.Future[Vector | ProviderRefused]] = {}
@@ -114,7 +116,9 @@ class VectorSource:
         new = [digest for digest in texts if digest not in found.vectors]
         if not new:
             return found
-        answers = await self._embedder.embed_each([texts[digest] for digest in new], self._meter)
+        asked = [texts[digest] for digest in new]
+        with self._meter.request(estimated_tokens(asked)):
+            answers = await self._embedder.embed_each(asked, self._meter)
         for digest, answer in zip(new, answers, strict=True):
             if isinstance(answer, ProviderRefused):
                 found.refused[digest] = answer

@@ -26,6 +26,7 @@ from db import jobs, models, page_rows, page_writes, pages, sources
 from db import signals as source_signals
 from db.errors import AmbiguousSource, DatabaseProblem, FenceLost, SourceNotFound, one_line
 from db.locks import DomainLock
+from lcl_spiders import ledger
 from lcl_spiders.base_spiders import SourceSpider
 from lcl_spiders.extensions.alerts import Alert, alerts
 from lcl_spiders.extensions.politeness import PolitenessExtension
@@ -72,6 +73,7 @@ class RunExtension:
     def __init__(self, crawler: Crawler, run: Run) -> None:
         self.run = run
         self._crawler = crawler
+        self._price = ledger.price(crawler.settings)
         self._made = time.monotonic()
         self._refusal: Verdict | None = None
         self._lock: DomainLock | None = None
@@ -110,7 +112,7 @@ class RunExtension:
         except (psycopg.Error, PoolTimeout, TimeoutError, OSError) as error:
             raise self._refuse("database_unavailable", f"{type(error).__name__}: {one_line(error)}") from error
         except ProviderError as error:
-            raise self._refuse("provider_unavailable", str(error)) from error
+            raise self._refuse(error.reason, str(error)) from error
         except BrowserUnavailable as error:
             raise self._refuse("browser_unavailable", f"{error}. Nothing was asked for.") from error
         except (SourceNotFound, AmbiguousSource) as error:
@@ -262,7 +264,7 @@ class RunExtension:
             if not await self._attempt("record the run", self._record(verdict)) and verdict.status == "succeeded":
                 message = "the run could not be recorded; what it committed stays, and the next run closes its job"
                 self.verdict = Verdict.failure("database_unavailable", message)
-            logger.info("%s: %s: %s", run.source.slug, self.verdict.status, summarise(run.counters()))
+            logger.info("%s: %s: %s", run.source.slug, self.verdict.status, summarise(run.counters(), self._price))
         await self._attempt("give the browser back", self._browser.aclose())
         if self._lock is not None:
             await self._attempt("release the domain lock", self._lock.release())

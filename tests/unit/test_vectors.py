@@ -46,7 +46,7 @@ def source_over(provider: Provider, stop_reason: str | None = None) -> VectorSou
         return {}
 
     runtime: Any = SimpleNamespace(use_connection=nothing_stored)
-    meter = SimpleNamespace(stop_reason=stop_reason, count=lambda name, by=1: None)
+    meter = SimpleNamespace(is_counted=True, stop_reason=stop_reason, count=lambda name, by=1: None)
     spec = ProviderSpec("double", dimensions=2)
     embedder = Embedder(spec, provider, EmbeddingConfig("local", None, None, batch_size=8, timeout=5))
     return VectorSource(runtime, embedder, 1, 2, meter)
