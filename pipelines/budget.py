@@ -30,9 +30,16 @@ MOST = 10**15
 
 
 class TokenLimitReached(ProviderError):
-    """What is still to be embedded would exceed a limit: nothing was sent, and the run stops cleanly."""
+    """What is still to be embedded would exceed a limit: it was not sent, and the run stops cleanly.
+
+    `left` are the tokens that there is still room for.
+    """
 
     reason = "token_limit_reached"
+
+    def __init__(self, message: str, left: int = 0) -> None:
+        super().__init__(message)
+        self.left = left
 
 
 @dataclass(frozen=True)
@@ -73,12 +80,15 @@ class Budget(Protocol):
         """
 
 
-def estimated_tokens(texts: Iterable[str]) -> int:
-    """Return about how many tokens texts have, rather too many: a third of their bytes.
-
-    Byte-pair vocabularies make 4 characters of English, and 2 to 3 bytes of most other scripts, into one token.
-    """
-    return sum(len(text.encode()) // 3 + 1 for text in texts)
+def within(sizes: Iterable[int], most: int | None) -> int:
+    """Return how many of some sizes, from the first on, add up to no more than `most`; all of them when it is None."""
+    fitting = total = 0
+    for size in sizes:
+        total += size
+        if most is not None and total > most:
+            break
+        fitting += 1
+    return fitting
 
 
 class DailyBudget:
@@ -124,7 +134,8 @@ class DailyBudget:
             return None
         answer = await self._database.use_connection(lambda connection: usage.reserve(connection, row, tokens, limit))
         if isinstance(answer, usage.Refused):
-            raise TokenLimitReached(refusal(answer, tokens, limit))
+            left = limit - answer.spent - answer.reserved
+            raise TokenLimitReached(refusal(answer, tokens, limit), max(0, left))
         return answer
 
     async def _settle(self, row: int, bill: Bill, reservation: usage.Reservation | None) -> None:
@@ -144,7 +155,7 @@ def refusal(answer: usage.Refused, tokens: int, limit: int) -> str:
 
 
 class Allowance:
-    """The meter of one run with a limit on its tokens: passes on what is counted, and says what would be too much."""
+    """The meter of one run with a limit on its tokens: passes on what is counted, and says how much is left."""
 
     def __init__(self, meter: Meter, limit: int | None = None) -> None:
         self._meter = meter
@@ -153,14 +164,14 @@ class Allowance:
         self._under_way = 0
 
     @property
-    def is_counted(self) -> bool:
-        """Whether the run's tokens are counted beyond the run."""
-        return self._meter.is_counted
-
-    @property
     def stop_reason(self) -> str | None:
         """Why the run makes no more requests, None as long as it does."""
         return self._meter.stop_reason
+
+    @property
+    def left(self) -> int | None:
+        """How many tokens may still be asked for, None for any number."""
+        return None if self._limit is None else max(0, self._limit - self._spent - self._under_way)
 
     def count(self, name: str, by: int = 1) -> None:
         """Add to a counter of the run."""
@@ -170,15 +181,17 @@ class Allowance:
 
     @contextmanager
     def request(self, tokens: int) -> Iterator[None]:
-        """Set an estimate of tokens aside while they are embedded. Raises `TokenLimitReached`."""
-        if self._limit is not None and self._spent + self._under_way + tokens > self._limit:
-            msg = (
-                f"about {tokens:,} tokens more would exceed the run's {self._limit:,} ({PER_RUN}): {self._spent:,} are "
-                "spent. The next run goes on where this one stopped"
-            )
-            raise TokenLimitReached(msg)
+        """Set an estimate of tokens aside while they are embedded."""
         self._under_way += tokens
         try:
             yield
         finally:
             self._under_way -= tokens
+
+    def refusal(self, tokens: int) -> TokenLimitReached:
+        """Return the error for tokens that there is no room for."""
+        msg = (
+            f"about {tokens:,} tokens more would exceed the run's {self._limit or 0:,} ({PER_RUN}): {self._spent:,} "
+            "are spent. The next run goes on where this one stopped"
+        )
+        return TokenLimitReached(msg, self.left or 0)

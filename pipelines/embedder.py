@@ -1,50 +1,64 @@
-"""One model of a process: every text that is embedded goes through here."""
+"""One model of a process: every text that is embedded goes through here, in micro-batches across pages and sources."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
-from typing import TYPE_CHECKING, Protocol
+from contextlib import nullcontext
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipelines.budget import estimated_tokens
-from pipelines.providers import Embedded, ProviderRefused, ProviderUnavailable, UnusableVector, checked, create
-from pipelines.providers.base import PROBE
+from db.errors import DatabaseProblem
+from pipelines.budget import Bill, TokenLimitReached, within
+from pipelines.limits import Limits
+from pipelines.patience import ATTEMPTS, Patience
+from pipelines.providers import (
+    Embedded,
+    ProviderError,
+    ProviderRefused,
+    ProviderUnavailable,
+    UnusableVector,
+    checked,
+    create,
+    sound,
+)
+from pipelines.providers.base import RateLimits
+from pipelines.tasks import end
+from pipelines.waiting import Answer, Meter, Order, Query, Text, WaitingRoom
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from contextlib import AbstractAsyncContextManager
 
-    from db.pages import Embedding
     from pipelines.budget import Budget
     from pipelines.embedding_config import EmbeddingConfig
     from pipelines.providers import EmbeddingProvider, ProviderSpec
 
-    Vector = tuple[Embedding, int | None]
+__all__ = ["Answer", "Embedder", "Meter", "Stopped", "embedder_of"]
 
-UNUSABLE_IN_A_ROW = 3  # a provider of which this many texts in a row have no vector is ill, not they
+logger = logging.getLogger(__name__)
+
+MAX_WAITING_BYTES = 8 * 1024 * 1024
+IN_A_ROW = 3  # a provider that has no vector for this many lone texts in a row may be ill itself
+ISOLATING_ATTEMPTS = 2
 HEALTH_LASTS = 30.0  # seconds; a worker begins many runs in that time
+LOOK_EVERY = 0.25  # seconds between looks at whether those who wait still want to: nothing tells of it
+GRACE = 2.0  # seconds for which what is on its way is waited for after a stop: it is paid for
 
 
-class Meter(Protocol):
-    """For whom texts are embedded: counts what is spent, and says when nothing more is wanted. A `Run` is one."""
-
-    @property
-    def is_counted(self) -> bool:
-        """Whether tokens are taken from the day's limit and stand in the ledger; not those of a person's query."""
-
-    @property
-    def stop_reason(self) -> str | None:
-        """Why no more requests are to be made, None as long as they are."""
-
-    def count(self, name: str, by: int = 1) -> None:
-        """Add to a counter: `chunks/embedded`, `tokens/embedded`."""
+class Stopped(ProviderUnavailable):
+    """Whoever asked wants nothing more: no word about the provider."""
 
 
 class Embedder:
-    """Embeds the texts of all runs of a process with one model. `spec` is what it was made from.
+    """Embeds the texts of everybody in a process with one model. `spec` is what it was made from.
 
-    `budget` is asked before each request whose tokens count; None counts nothing.
+    A batch leaves when it is full, or when its first text has waited for the linger; while all requests that may run
+    at a time do, or the provider's limits are reached, the next batch goes on filling. A text that is asked for again
+    while it waits or is on its way is sent once. Texts beyond `MAX_WAITING_BYTES` wait at the door. `budget` is asked
+    before each batch; None counts nothing and sets no limit.
     """
 
     def __init__(
@@ -54,9 +68,22 @@ class Embedder:
         self._budget = budget
         self._provider = provider
         self._config = config
+        self._limits = Limits(config.requests_per_minute, config.tokens_per_minute)
+        self._patience = Patience(provider, self._limits, config.timeout)
+        self._room = WaitingRoom(
+            max_texts=min(config.batch_size, provider.max_texts or config.batch_size),
+            max_tokens=config.tokens_per_request,
+            max_bytes=MAX_WAITING_BYTES,
+        )
+        self._free = min(config.concurrency, provider.max_concurrency or config.concurrency)
+        self._overdue = False
+        self._linger: asyncio.TimerHandle | None = None
+        self._look: asyncio.TimerHandle | None = None
+        self._workers: set[asyncio.Task[None]] = set()
+        self._checking: asyncio.Task[int] | None = None
         self._dimensions = 0
-        self._unusable_in_a_row = 0
         self._checked_at = -HEALTH_LASTS
+        self._refused_in_a_row = 0
 
     @property
     def model(self) -> str:
@@ -66,87 +93,240 @@ class Embedder:
     async def check(self) -> int:
         """Return the length of the vectors, found by embedding a few words; asked twice a minute at most.
 
-        Raises `ProviderError`; a provider that does not answer in time is `ProviderUnavailable`.
+        Whoever asks while a check runs gets its result. Raises `ProviderMisconfigured` or `ProviderUnavailable`.
         """
-        if time.monotonic() - self._checked_at < HEALTH_LASTS:
-            return self._dimensions
+        if self._checking is None or self._checking.done():
+            self._checking = asyncio.get_running_loop().create_task(self._check())
+        return await asyncio.shield(self._checking)
+
+    async def embed(self, texts: Sequence[str], meter: Meter) -> Embedded:
+        """Embed any number of texts. Raises what `embed_each` raises, and why one has no vector when one has none."""
+        found = await self.embed_each(texts, meter)
+        for answer in found:
+            if isinstance(answer, ProviderError):
+                raise answer
+        whole = [answer for answer in found if isinstance(answer, Answer)]
+        counts = [answer.tokens for answer in whole if answer.tokens is not None]
+        vectors = np.zeros((len(whole), self._dimensions), dtype=np.float32)
+        for row, answer in zip(vectors, whole, strict=True):
+            row[:] = answer.vector
+        return Embedded(vectors, counts if len(counts) == len(whole) else None, sum(counts))
+
+    async def embed_each(self, texts: Sequence[str], meter: Meter) -> list[Answer | ProviderError]:
+        """Return for each text its vector, or why it has none; one text without a vector costs no other its own.
+
+        That is a `ProviderRefused`, or a `TokenLimitReached` for a text that was not even sent. What was spent is counted on the meter of whoever asked for a text first. Raises `Stopped` when the meter says
+        so, `ProviderMisconfigured`, `ProviderUnavailable`, or `DatabaseProblem`, then to everybody who waits.
+        """
+        if meter.stop_reason is not None:
+            raise _stopped(meter)
+        if not texts:
+            return []
+        await self._be_ready()
+        order = Order(texts, meter, asyncio.get_running_loop().create_future())
+        self._room.enter(order)
+        self._dispatch()
+        self._watch()
         try:
-            async with asyncio.timeout(self._config.timeout):
-                probe = await self._provider.embed([PROBE])
-        except TimeoutError as error:
-            msg = (
-                f"the embedding provider {self.spec.provider} did not answer a health check in "
-                f"{self._config.timeout:.0f} s. Check OPENAI_BASE_URL, or raise LCL_EMBEDDING_TIMEOUT"
-            )
-            raise ProviderUnavailable(msg) from error
+            return await order.done
+        finally:
+            if not order.done.done() or order.done.cancelled():
+                self._room.leave(order)
+
+    async def close(self) -> None:
+        """End what runs, tell everybody who waits, and give back what the provider holds."""
+        self._room.fail(Stopped("the embedder is closed"))
+        for timer in (self._linger, self._look):
+            if timer is not None:
+                timer.cancel()
+        await asyncio.gather(*(end(worker) for worker in self._workers))
+        if self._checking is not None:
+            await end(self._checking)
+        await self._provider.close()
+
+    async def _check(self) -> int:
+        is_well = await self._patience.opens_in() is None
+        if is_well and time.monotonic() - self._checked_at < HEALTH_LASTS:
+            return self._dimensions
+        probe = await self._patience.check()
         dimensions = self.spec.dimensions or int(probe.vectors.shape[-1])
-        checked(probe, [PROBE], dimensions)
+        if not sound(checked(probe, [""], dimensions).vectors).all():
+            msg = f"the embedding provider {self.spec.provider} answers a health check with a vector that is none"
+            raise ProviderUnavailable(msg)
         self._dimensions, self._checked_at = dimensions, time.monotonic()
         return dimensions
 
-    async def embed(self, texts: Sequence[str], meter: Meter) -> Embedded:
-        """Embed any number of texts. Raises `ProviderRefused` when one of them has no vector, or `ProviderError`."""
-        found = await self.embed_each(texts, meter)
-        for answer in found:
-            if isinstance(answer, ProviderRefused):
-                raise answer
-        whole = [answer for answer in found if not isinstance(answer, ProviderRefused)]
-        counts = [count for _, count in whole]
-        known = [count for count in counts if count is not None]
-        vectors = np.stack([vector for vector, _ in whole]) if whole else np.zeros((0, self._dimensions), np.float32)
-        return Embedded(vectors, known if len(known) == len(counts) else None, sum(known))
-
-    async def embed_each(self, texts: Sequence[str], meter: Meter) -> list[Vector | ProviderRefused]:
-        """Return for each text its vector and token count, or why it has none; one refusal costs no other its vector.
-
-        The count is None where the provider tells none. Raises `ProviderUnavailable` or `ProviderMisconfigured`.
-        """
-        dimensions = self._dimensions or await self.check()
-        found: list[Vector | ProviderRefused] = []
-        for at in range(0, len(texts), self._config.batch_size):
-            found += await self._embed(texts[at : at + self._config.batch_size], dimensions, meter)
-        return found
-
-    async def close(self) -> None:
-        """Give back what the provider holds."""
-        await self._provider.close()
-
-    async def _embed(self, texts: Sequence[str], dimensions: int, meter: Meter) -> list[Vector | ProviderRefused]:
-        if meter.stop_reason is not None:
-            msg = "the run is stopping"
+    async def _be_ready(self) -> None:
+        """Return when the provider may be asked: its vectors' length is known, and it is not given up."""
+        opens_in = await self._patience.opens_in()
+        if opens_in:
+            msg = f"the embedding provider {self.spec.provider} was given up, and is asked again in {opens_in:.0f} s"
             raise ProviderUnavailable(msg)
+        if not self._dimensions or opens_in is not None:
+            await self.check()
+
+    def _dispatch(self) -> None:
+        room = self._room
+        while self._free and room.has_queue and (self._overdue or room.is_full):
+            self._free -= 1
+            self._overdue = False
+            worker = asyncio.get_running_loop().create_task(self._work())
+            self._workers.add(worker)
+            worker.add_done_callback(self._ended)
+        if room.has_queue and self._linger is None:
+            self._linger = asyncio.get_running_loop().call_later(self._config.linger, self._be_overdue)
+
+    def _be_overdue(self) -> None:
+        self._linger = None
+        self._overdue = True
+        self._dispatch()
+
+    async def _work(self) -> None:
+        """Send one batch, cut when its turn has come, and settle each of its texts."""
         try:
-            answer = checked(await self._ask(texts, dimensions, meter), texts, dimensions)
+            if await self._limits.acquire(self._room.next_tokens):
+                await self._settle(self._room.take(), is_permitted=True)
+        except (ProviderError, DatabaseProblem) as error:
+            self._give_up(error)
+        except Exception as error:  # whatever it is, those who wait would wait for ever
+            logger.exception("a batch could not be embedded")
+            self._give_up(ProviderUnavailable(f"a batch could not be embedded: {type(error).__name__}"))
+
+    def _ended(self, worker: asyncio.Task[None]) -> None:
+        # Not at the end of `_work`: one that is cancelled before its first step never gets there.
+        self._workers.discard(worker)
+        self._free += 1
+        self._dispatch()
+
+    async def _settle(self, texts: Sequence[Text], *, is_permitted: bool = False, attempts: int = ATTEMPTS) -> int:
+        """Embed a batch and give everybody the answers. Returns how many of its texts have no vector."""
+        sent = [text.text for text in texts]
+        tokens = sum(text.tokens for text in texts)
+        try:
+            async with self._spending(texts, tokens) as bill:
+                answer = await self._patience.embed(sent, tokens, is_permitted=is_permitted, attempts=attempts)
+                bill.texts, bill.tokens = len(sent), answer.total_tokens
+            answer = checked(answer, sent, self._dimensions)
+            is_sound = sound(answer.vectors)
+            if not is_sound.any():
+                msg = "the embedding provider answered a vector that is zero or not a number"
+                raise UnusableVector(msg)
+        except TokenLimitReached as error:
+            if is_permitted:
+                self._limits.answered(tokens, 0, RateLimits())
+            return await self._ration(texts, error, attempts)
         except ProviderRefused as error:
-            if len(texts) == 1:
-                self._note(error)
-                return [error]
-            middle = len(texts) // 2
-            first = await self._embed(texts[:middle], dimensions, meter)
-            return first + await self._embed(texts[middle:], dimensions, meter)
-        self._unusable_in_a_row = 0
-        meter.count("chunks/embedded", len(texts))
-        meter.count("tokens/embedded", answer.total_tokens)
-        counts: Sequence[int | None] = answer.token_counts or [None] * len(texts)
-        return list(zip(answer.vectors, counts, strict=True))
+            return await self._isolate(texts, error)
+        self._refused_in_a_row = 0
+        self._count(texts, answer)
+        counts = _token_counts(texts, answer)
+        for text, vector, count, is_whole in zip(texts, answer.vectors, counts, is_sound, strict=True):
+            none = UnusableVector("the embedding provider answered a vector that is zero or not a number")
+            self._room.settle(text, Answer(vector, count) if is_whole else none)
+        return int((~is_sound).sum())
 
-    async def _ask(self, texts: Sequence[str], dimensions: int, meter: Meter) -> Embedded:
-        if self._budget is None or not meter.is_counted:
-            return await self._provider.embed(texts)
-        estimate = estimated_tokens(texts)
-        async with self._budget.request(self.spec.provider, self.model, dimensions, estimate) as bill:
-            answer = await self._provider.embed(texts)
-            bill.texts, bill.tokens = len(texts), answer.total_tokens
-        return answer
+    def _spending(self, texts: Sequence[Text], tokens: int) -> AbstractAsyncContextManager[Bill]:
+        if self._budget is None or all(isinstance(text.payer, Query) for text in texts):
+            return nullcontext(Bill())
+        return self._budget.request(self.spec.provider, self.model, self._dimensions, tokens)
 
-    def _note(self, error: ProviderRefused) -> None:
-        if isinstance(error, UnusableVector):
-            self._unusable_in_a_row += 1
-            if self._unusable_in_a_row >= UNUSABLE_IN_A_ROW:
-                msg = f"{error}, {self._unusable_in_a_row} times in a row"
-                raise ProviderUnavailable(msg) from error
+    async def _ration(self, texts: Sequence[Text], error: TokenLimitReached, attempts: int) -> int:
+        """Embed as many texts of a batch as a limit has room for, and turn the others away."""
+        fitting = within([text.tokens for text in texts], error.left)
+        without = await self._settle(texts[:fitting], attempts=attempts) if fitting else 0
+        for text in texts[fitting:]:
+            self._room.settle(text, error)
+        return without + len(texts) - fitting
+
+    async def _isolate(self, texts: Sequence[Text], error: ProviderRefused) -> int:
+        """Halve a batch that is refused until the text that is refused stands alone."""
+        if len(texts) == 1:
+            await self._doubt(error)
+            self._room.settle(texts[0], error)
+            return 1
+        middle = len(texts) // 2
+        refused = 0
+        for half in (texts[:middle], texts[middle:]):
+            if any(text.wanted_by for text in half):
+                refused += await self._settle(half, attempts=ISOLATING_ATTEMPTS)
+                continue
+            for text in half:
+                self._room.settle(text, error)
+                refused += 1
+        if not refused and type(error) is ProviderRefused:
+            self._room.max_texts = min(self._room.max_texts, middle)
+            logger.warning("the embedding provider takes %d texts at a time, not %d: %s", middle, len(texts), error)
+        return refused
+
+    async def _doubt(self, error: ProviderRefused) -> None:
+        """Look whether it is the provider that is ill, when one lone text after the other has no vector.
+
+        One that refuses is asked to embed the probe; one that does not answer rightly is ill. Raises
+        `ProviderUnavailable` or `ProviderMisconfigured` when it is.
+        """
+        self._refused_in_a_row += 1
+        if self._refused_in_a_row < IN_A_ROW:
+            return
+        if type(error) is ProviderRefused:
+            await self._patience.check()
+            self._refused_in_a_row = 0
+            return
+        msg = f"{error}, {self._refused_in_a_row} times in a row"
+        raise ProviderUnavailable(msg) from error
+
+    def _count(self, texts: Sequence[Text], answer: Embedded) -> None:
+        payers = {id(text.payer): text.payer for text in texts}
+        counts = _token_counts(texts, answer)
+        for key, payer in payers.items():
+            mine = [count for text, count in zip(texts, counts, strict=True) if id(text.payer) == key]
+            payer.count("chunks/embedded", len(mine))
+            payer.count("tokens/embedded", sum(count or 0 for count in mine))
+
+    def _give_up(self, error: Exception) -> None:
+        """Tell everybody who waits, and end what else is on its way: nobody waits for it any more."""
+        self._refused_in_a_row = 0
+        self._room.fail(error)
+        current = asyncio.current_task()
+        for worker in self._workers:
+            if worker is not current:
+                worker.cancel()
+
+    def _watch(self) -> None:
+        if self._look is None and self._room.orders:
+            self._look = asyncio.get_running_loop().call_later(LOOK_EVERY, self._look_around)
+
+    def _look_around(self) -> None:
+        """Let go of those who want nothing more; what is on its way for them has a moment to arrive."""
+        self._look = None
+        now = time.monotonic()
+        for order in self._room.orders:
+            if order.meter.stop_reason is None:
+                continue
+            order.stopped_at = order.stopped_at or now
+            if not self._room.is_sent(order) or now - order.stopped_at >= GRACE:
+                self._room.leave(order)
+                order.fail(_stopped(order.meter))
+        self._watch()
 
 
 async def embedder_of(spec: ProviderSpec, config: EmbeddingConfig, budget: Budget | None = None) -> Embedder:
     """Make an embedder, which its maker closes. Raises `ProviderMisconfigured`."""
     return Embedder(spec, await asyncio.to_thread(create, spec, config), config, budget)
+
+
+def _stopped(meter: Meter) -> Stopped:
+    return Stopped(f"the run is stopping ({meter.stop_reason})")
+
+
+def _token_counts(texts: Sequence[Text], answer: Embedded) -> Sequence[int | None]:
+    """Return each text's tokens: the provider's, or its share of the sum that the provider tells.
+
+    Shares add up to the sum exactly, so that what was spent, and what is saved later, can be added up from the chunks.
+    """
+    if answer.token_counts is not None:
+        return answer.token_counts
+    if not answer.total_tokens:
+        return [None] * len(texts)
+    bounds = np.cumsum([text.tokens for text in texts]) / sum(text.tokens for text in texts) * answer.total_tokens
+    shares = np.diff(np.round(bounds).astype(int), prepend=0)
+    return [int(share) for share in shares]

@@ -14,8 +14,9 @@ from db.errors import DatabaseProblem
 from pipelines.batching import Batcher
 from pipelines.budget import Allowance, TokenLimitReached
 from pipelines.chunker import distinct
+from pipelines.embedder import Stopped
 from pipelines.outcome import Outcome
-from pipelines.providers import ProviderError, ProviderRefused, ProviderUnavailable
+from pipelines.providers import ProviderError, ProviderRefused
 from pipelines.run import Run
 from pipelines.vectors import Found, VectorSource
 
@@ -25,11 +26,11 @@ if TYPE_CHECKING:
     from scrapy.crawler import Crawler
 
     from pipelines.chunker import Chunk
-    from pipelines.embedder import Vector
+    from pipelines.vectors import Vector
 
     Vectors = Mapping[bytes, Vector]
 
-LINGER = 0.1
+LINGER = 0.02  # for the question to the database; the embedder waits again, for texts of other runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +40,33 @@ class _Page:
     chunks: Mapping[bytes, Chunk]
 
 
+class _RunMeter:
+    """Counts for a run, which wants nothing more when it stops by itself, nor when its crawl is ended from outside."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+
+    @property
+    def stop_reason(self) -> str | None:
+        """Why nothing more is wanted."""
+        return self._run.stop_reason or ("shutdown" if self._run.is_shutting_down else None)
+
+    def count(self, name: str, by: int = 1) -> None:
+        """Add to a counter of the run."""
+        self._run.count(name, by)
+
+
 class EmbeddingPipeline:
     """Keeps the chunks that a page has, and gets vectors for the others."""
 
     def __init__(self, run: Run) -> None:
         self._run = run
         self._source: VectorSource | None = None
-        size = run.config.embedding.batch_size
+        embedding = run.config.embedding
+        size = embedding.batch_size
+        # One more than there are requests at a time: the next one has its texts ready when a request ends.
         self._batcher: Batcher[_Page, Vectors | ProviderError] = Batcher(
-            self._embed_batch, max_items=size, max_weight=size, linger=LINGER, concurrency=2
+            self._embed_batch, max_items=size, max_weight=size, linger=LINGER, concurrency=embedding.concurrency + 1
         )
 
     @classmethod
@@ -66,6 +85,8 @@ class EmbeddingPipeline:
             return item
         try:
             answer = await self._batcher.submit(_Page(page["url"], page["known"] is None, chunks), weight=len(chunks))
+        except Stopped as error:
+            raise DropItem(f"{page['url']} stays as it was: {error}", log_level="DEBUG") from error
         except ProviderError as error:
             raise self._end_run(error.reason, page["url"], error) from error
         except DatabaseProblem as error:
@@ -88,22 +109,18 @@ class EmbeddingPipeline:
         await self._batcher.close()
 
     async def _embed_batch(self, batch: Sequence[_Page]) -> list[Vectors | ProviderError]:
-        if self._run.stop_reason is not None:
-            msg = "the run is stopping"
-            raise ProviderUnavailable(msg)
         try:
             return await self._vectors_of(batch)
         except TokenLimitReached:
-            if len(batch) == 1:
-                raise
-            # Together they are too many: as many of them as the limit still has room for.
-            return [answer for page in batch for answer in await self._vectors_within_limit(page)]
+            # Together they are too many: as many of them as the limit had room for.
+            return [await self._vectors_within_limit(page) for page in batch]
 
-    async def _vectors_within_limit(self, page: _Page) -> list[Vectors | ProviderError]:
+    async def _vectors_within_limit(self, page: _Page) -> Vectors | ProviderError:
         try:
-            return await self._vectors_of([page])
+            (answer,) = await self._vectors_of([page])
         except TokenLimitReached as error:
-            return [error]
+            return error
+        return answer
 
     async def _vectors_of(self, batch: Sequence[_Page]) -> list[Vectors | ProviderError]:
         own = await self._own_chunks(batch)
@@ -133,7 +150,7 @@ class EmbeddingPipeline:
                 run.embedder,
                 run.model.id,
                 run.model.dimensions,
-                Allowance(run, run.config.limits.per_run),
+                Allowance(_RunMeter(run), run.config.limits.per_run),
                 reuse=not run.arguments.reembed,
             )
         return self._source

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -32,14 +33,19 @@ def optional_number(settings: BaseSettings, name: str, low: int, high: int, defa
     return value
 
 
-def share(settings: BaseSettings, name: str) -> float:
-    """Return a setting that must be a share from 0 to 1. Raises `ValueError` that says so."""
+def number(settings: BaseSettings, name: str, low: float, high: float) -> float:
+    """Return a setting that must be a number in a range. Raises `ValueError` that says so."""
     given = settings.get(name)
     try:
         value = float(given)
     except (TypeError, ValueError):
-        value = -1.0
-    if not 0.0 <= value <= 1.0:
-        msg = f"{name} is {given!r}: give a share from 0 to 1"
+        value = math.nan
+    if not low <= value <= high:
+        msg = f"{name} is {given!r}: give a number from {low} to {high}"
         raise ValueError(msg)
     return value
+
+
+def share(settings: BaseSettings, name: str) -> float:
+    """Return a setting that must be a share from 0 to 1. Raises `ValueError` that says so."""
+    return number(settings, name, 0, 1)

@@ -34,6 +34,7 @@ from db.errors import ModelMismatch
 from db.search import search_pages
 from pipelines import runtime
 from pipelines.config import Config
+from pipelines.waiting import Query
 
 if TYPE_CHECKING:
     from db.connection import Connection
@@ -98,21 +99,11 @@ async def search(
         await runtime.give_back(shared)
 
 
-class _Uncounted:
-    """The meter of a query."""
-
-    stop_reason: str | None = None
-    is_counted = False
-
-    def count(self, name: str, by: int = 1) -> None:
-        """Count nothing: a query belongs to no run."""
-
-
 async def _embed(embedder: Embedder, model: Model, query: str) -> Embedding:
     """Embed with the active model, or not at all: distances between two models' vectors mean nothing."""
     configured = f"{embedder.spec.provider}/{embedder.model}"
     if (embedder.spec.provider, embedder.model) == (model.provider, model.name):
-        answer = await embedder.embed([query], _Uncounted())
+        answer = await embedder.embed([query], Query())
         size = answer.vectors.shape[-1]
         if size == model.dimensions:
             vector: Embedding = answer.vectors[0]

@@ -75,7 +75,6 @@ class Run:
     known_pages: int
     trust: Trust
     check_bounds: tuple[dt.timedelta, dt.timedelta]
-    is_counted = True
 
     def __init__(self, crawler: Crawler, config: Config, arguments: RunArguments) -> None:
         self.config = config
@@ -104,6 +103,12 @@ class Run:
         except KeyError:
             msg = "the run extension is not enabled: add ADDONS = {'pipelines.IndexAddon': 500} to the settings"
             raise ValueError(msg) from None
+
+    @property
+    def is_shutting_down(self) -> bool:
+        """Whether the crawl is being ended from outside, by a signal or by its worker."""
+        engine = self._crawler.engine
+        return engine is not None and not engine.running
 
     @property
     def max_staleness(self) -> dt.timedelta:

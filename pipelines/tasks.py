@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 AGAIN_AFTER = 0.5  # seconds
 
 
-async def end(task: asyncio.Task[None]) -> None:
+async def end(task: asyncio.Task[Any]) -> None:
     """Cancel a task and return when it has ended, whatever came of it.
 
     Once is not enough: in Python 3.11 `asyncio.wait_for` loses a cancellation that comes in the moment in which what it

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from cachetools import LRUCache
 
 from db import pages
-from pipelines.budget import Allowance, estimated_tokens
-from pipelines.providers import ProviderMisconfigured, ProviderRefused
+from pipelines.budget import Allowance, within
+from pipelines.providers import ProviderError, ProviderMisconfigured, ProviderRefused
+from pipelines.waiting import byte_length, estimated_tokens
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from pipelines.embedder import Embedder, Meter, Vector
+    from db.pages import Embedding
+    from pipelines.embedder import Answer, Embedder, Meter
     from pipelines.runtime import Runtime
 
-CACHED_VECTORS = 4096
+    Vector = tuple[Embedding, int | None]
+
+CACHE_BYTES = 16 * 1024 * 1024  # by bytes, since a vector has 1 kB or 16
+ENTRY_BYTES = 400  # what an entry takes beside its numbers: hash, array, tuple, the cache's own
+REMEMBERED_REFUSALS = 10_000
 
 
 @dataclass
@@ -33,18 +38,12 @@ class Found:
     embedded: set[bytes] = field(default_factory=set)
     refused: dict[bytes, ProviderRefused] = field(default_factory=dict)
 
-    def take(self, other: Found) -> None:
-        """Add another answer to this one."""
-        self.vectors |= other.vectors
-        self.embedded |= other.embedded
-        self.refused |= other.refused
-
 
 class VectorSource:
-    """Finds or makes the vector of each text under one model, each text once however many pages ask for it at a time.
+    """Finds or makes the vectors of texts under one model, for one run. A text that is refused is not sent again.
 
-    `reuse` False asks neither the database nor what other runs embed. What is embedded is counted on `meter`,
-    which may be an `Allowance` that sets a limit to it.
+    `reuse` False does not ask the database. What is embedded is counted on `meter`, which may be an `Allowance` that
+    sets a limit to it, and the size of the cache there as `cache/vector_bytes`.
     """
 
     def __init__(
@@ -62,70 +61,80 @@ class VectorSource:
         self._model_id = model_id
         self._dimensions = dimensions
         self._meter = meter if isinstance(meter, Allowance) else Allowance(meter)
+        self._undelivered: set[bytes] = set()
         self._reuse = reuse
-        self._recent: LRUCache[bytes, Vector] = LRUCache(CACHED_VECTORS)
-        self._asked: dict[bytes, asyncio.Future[Vector | ProviderRefused]] = {}
+        self._recent: LRUCache[bytes, Vector] = LRUCache(CACHE_BYTES, getsizeof=_size)
+        self._refused: LRUCache[bytes, ProviderRefused] = LRUCache(REMEMBERED_REFUSALS)
 
     async def get(self, texts: Mapping[bytes, str]) -> Found:
         """Return the vectors of texts given by chunk hash; a text that is refused costs no other its vector.
 
-        Raises `ProviderError` when the provider is unavailable or misconfigured, or `DatabaseUnavailable`.
+        Raises `ProviderError` (`Stopped` when the meter has stopped; `TokenLimitReached`, with which the vectors that
+        there was room for are remembered), or `DatabaseUnavailable`.
         """
-        found = Found({digest: self._recent[digest] for digest in texts if digest in self._recent})
-        elsewhere = {
-            digest: self._asked[digest] for digest in texts if digest in self._asked and digest not in found.vectors
-        }
-        mine = {
-            digest: text for digest, text in texts.items() if digest not in found.vectors and digest not in elsewhere
-        }
-        loop = asyncio.get_running_loop()
-        self._asked |= {digest: loop.create_future() for digest in mine}
-        try:
-            answer = await self._fetch(mine)
-            for digest in mine:
-                if digest in answer.vectors:
-                    self._recent[digest] = answer.vectors[digest]
-                self._asked[digest].set_result(answer.vectors.get(digest) or answer.refused[digest])
-        finally:
-            for digest in mine:
-                future = self._asked.pop(digest)
-                if not future.done():
-                    # Whoever waits for it asks again; the error is for the page that asked first.
-                    future.cancel()
-        found.take(answer)
-        for digest, future in elsewhere.items():
-            try:
-                outcome = await asyncio.shield(future)
-            except asyncio.CancelledError:
-                if not future.cancelled():
-                    raise
-                found.take(await self.get({digest: texts[digest]}))
-            else:
-                if isinstance(outcome, ProviderRefused):
-                    found.refused[digest] = outcome
-                else:
-                    found.vectors[digest] = outcome
+        found = Found()
+        missing = self._recall(texts, found)
+        if missing and self._reuse:
+            found.vectors |= await self._runtime.use_connection(
+                lambda connection: pages.reusable_vectors(connection, self._model_id, missing)
+            )
+            # Another batch of this run may have got some of them meanwhile.
+            missing = self._recall([digest for digest in missing if digest not in found.vectors], found)
+        if missing:
+            await self._embed({digest: texts[digest] for digest in missing}, found)
         return found
 
-    async def _fetch(self, texts: Mapping[bytes, str]) -> Found:
-        found = Found()
-        if texts and self._reuse:
-            found.vectors |= await self._runtime.use_connection(
-                lambda connection: pages.reusable_vectors(connection, self._model_id, list(texts))
-            )
-        new = [digest for digest in texts if digest not in found.vectors]
-        if not new:
-            return found
-        asked = [texts[digest] for digest in new]
-        with self._meter.request(estimated_tokens(asked)):
-            answers = await self._embedder.embed_each(asked, self._meter)
-        for digest, answer in zip(new, answers, strict=True):
+    def _recall(self, digests: Iterable[bytes], found: Found) -> list[bytes]:
+        """Add what this run knows already, and return what it does not."""
+        missing = []
+        for digest in digests:
+            if (refusal := self._refused.get(digest)) is not None:
+                found.refused[digest] = refusal
+            elif (vector := self._recent.get(digest)) is not None:
+                found.vectors[digest] = vector
+                if digest in self._undelivered:
+                    self._undelivered.discard(digest)
+                    found.embedded.add(digest)
+            else:
+                missing.append(digest)
+        return missing
+
+    async def _embed(self, texts: Mapping[bytes, str], found: Found) -> None:
+        digests, sizes = list(texts), [estimated_tokens(byte_length(text)) for text in texts.values()]
+        fitting = within(sizes, self._meter.left)
+        with self._meter.request(sum(sizes[:fitting])):
+            answers = await self._embedder.embed_each([texts[digest] for digest in digests[:fitting]], self._meter)
+        limit = self._take(digests[:fitting], answers, found)
+        if limit is None and fitting < len(digests):
+            limit = self._meter.refusal(sum(sizes[fitting:]))
+        if limit is not None:
+            self._undelivered |= found.embedded
+            raise limit
+
+    def _take(
+        self, digests: Sequence[bytes], answers: Sequence[Answer | ProviderError], found: Found
+    ) -> ProviderError | None:
+        """Add the answers to what was found and to what is remembered; return why some texts were not even sent."""
+        limit: ProviderError | None = None
+        before = self._recent.currsize
+        for digest, answer in zip(digests, answers, strict=True):
             if isinstance(answer, ProviderRefused):
-                found.refused[digest] = answer
+                found.refused[digest] = self._refused[digest] = answer
                 continue
-            if answer[0].shape != (self._dimensions,):
-                msg = f"the model of the index has {self._dimensions} dimensions, the provider's {answer[0].shape[0]}"
+            if isinstance(answer, ProviderError):
+                limit = answer
+                continue
+            if answer.vector.shape != (self._dimensions,):
+                msg = f"the index's model has {self._dimensions} dimensions, and the provider's {len(answer.vector)}"
                 raise ProviderMisconfigured(msg)
-            found.vectors[digest] = answer
-            found.embedded.add(digest)
-        return found
+            found.vectors[digest] = answer.vector, answer.tokens
+            # A copy: a row of an answer would keep the whole of it in memory.
+            self._recent[digest] = answer.vector.copy(), answer.tokens
+            if answer.is_own:
+                found.embedded.add(digest)
+        self._meter.count("cache/vector_bytes", round(self._recent.currsize - before))
+        return limit
+
+
+def _size(vector: Vector) -> int:
+    return vector[0].nbytes + ENTRY_BYTES

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from pipelines.providers.base import (
     Embedded,
     EmbeddingProvider,
+    KeepsFailing,
+    ProviderBusy,
     ProviderError,
     ProviderMisconfigured,
     ProviderRefused,
@@ -14,6 +16,7 @@ from pipelines.providers.base import (
     ProviderUnavailable,
     UnusableVector,
     checked,
+    sound,
 )
 
 if TYPE_CHECKING:
@@ -22,6 +25,8 @@ if TYPE_CHECKING:
 __all__ = [
     "Embedded",
     "EmbeddingProvider",
+    "KeepsFailing",
+    "ProviderBusy",
     "ProviderError",
     "ProviderMisconfigured",
     "ProviderRefused",
@@ -30,6 +35,7 @@ __all__ = [
     "UnusableVector",
     "checked",
     "create",
+    "sound",
 ]
 
 

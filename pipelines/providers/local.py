@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipelines.providers.base import Embedded, ProviderMisconfigured
+from pipelines.providers.base import PROBE, Embedded, ProviderMisconfigured, unit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,6 +28,8 @@ class LocalProvider:
     """
 
     name = "local"
+    max_texts: int | None = None
+    max_concurrency: int | None = 2  # one batch is prepared while the other is computed; more only take memory
 
     def __init__(self, model: str = MODEL) -> None:
         if model != MODEL:
@@ -51,6 +53,10 @@ class LocalProvider:
         """Embed a batch in a worker thread."""
         return await asyncio.to_thread(self._embed, list(texts))
 
+    async def probe(self) -> Embedded:
+        """Embed `PROBE`."""
+        return await self.embed([PROBE])
+
     async def close(self) -> None:
         """Hold nothing to give back."""
 
@@ -63,9 +69,7 @@ class LocalProvider:
             counts.append(len(ids))
             if ids:
                 self._weights[ids].mean(axis=0, out=vectors[row])
-        norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-        np.divide(vectors, norms, out=vectors, where=norms > 0)
-        return Embedded(vectors, counts, sum(counts))
+        return Embedded(unit(vectors), counts, sum(counts))
 
 
 def _load() -> tuple[Any, Any]:

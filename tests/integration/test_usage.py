@@ -10,7 +10,7 @@ import pytest
 from db import models, queue, usage
 from db.usage import Refused, Reservation, Spent
 from lcl_spiders.ledger import SAVED_TOKENS
-from pipelines.budget import Allowance, DailyBudget, TokenLimitReached, estimated_tokens
+from pipelines.budget import Allowance, DailyBudget, TokenLimitReached, within
 from pipelines.providers import ProviderRefused
 from tests.support.index import DIMENSIONS
 from tests.support.postgres import rows
@@ -192,7 +192,6 @@ async def test_a_source_whose_run_met_a_limit_is_due_again_the_next_day(connecti
 
 
 class Meter:
-    is_counted = True
     stop_reason = None
 
     def __init__(self) -> None:
@@ -202,24 +201,24 @@ class Meter:
         self.counted[name] = self.counted.get(name, 0) + by
 
 
-def test_a_run_spends_no_more_than_its_limit_also_while_requests_are_under_way() -> None:
+def test_an_allowance_is_used_up_by_what_is_spent_and_by_what_is_under_way() -> None:
     meter = Meter()
     allowance = Allowance(meter, 100)
-    too_much = pytest.raises(TokenLimitReached, match=r"LCL_MAX_TOKENS_PER_RUN\): 0 are spent")
-    with allowance.request(60), too_much, allowance.request(41):
-        pytest.fail("it was begun")
+    with allowance.request(60):
+        assert allowance.left == 40
     allowance.count("tokens/embedded", 30)
     allowance.count("chunks/embedded", 3)
-    with allowance.request(70):
-        pass
+    assert allowance.left == 70
     assert meter.counted == {"tokens/embedded": 30, "chunks/embedded": 3}
-    with pytest.raises(TokenLimitReached), allowance.request(71):
-        pytest.fail("it was begun")
+    error = allowance.refusal(71)
+    assert error.left == 70
+    assert "exceed the run's 100 (LCL_MAX_TOKENS_PER_RUN): 30 are spent" in str(error)
+    assert Allowance(meter).left is None
 
 
-@pytest.mark.parametrize(("text", "tokens"), [("", 1), ("four words of English", 8), ("日本語", 4)])
-def test_tokens_are_estimated_from_bytes(text: str, tokens: int) -> None:
-    assert estimated_tokens([text]) == tokens
+@pytest.mark.parametrize(("most", "fitting"), [(None, 3), (0, 0), (1, 1), (2, 1), (3, 2), (9, 3)])
+def test_as_many_texts_are_taken_as_a_limit_has_room_for(most: int | None, fitting: int) -> None:
+    assert within([1, 2, 3], most) == fitting
 
 
 async def test_the_model_of_a_dimension_that_the_index_does_not_have_is_none(

@@ -22,6 +22,7 @@ class Provider:
     """Answers when `gate` is open, and refuses what contains "bad"."""
 
     name, model = "double", "double"
+    max_texts = max_concurrency = None
 
     def __init__(self) -> None:
         self.gate = asyncio.Event()
@@ -29,13 +30,15 @@ class Provider:
         self.sent: list[list[str]] = []
 
     async def embed(self, texts: Sequence[str]) -> Embedded:
-        if texts != ["health check"]:
-            self.sent.append(list(texts))
+        self.sent.append(list(texts))
         await self.gate.wait()
         if any("bad" in text for text in texts):
             raise ProviderRefused("no")
         vectors = np.array([[1.0, len(text)] for text in texts], dtype=np.float32)
         return Embedded(vectors, [len(text) for text in texts], sum(map(len, texts)))
+
+    async def probe(self) -> Embedded:
+        return Embedded(np.ones((1, 2), dtype=np.float32), None, 1)
 
     async def close(self) -> None:
         pass
@@ -46,7 +49,7 @@ def source_over(provider: Provider, stop_reason: str | None = None) -> VectorSou
         return {}
 
     runtime: Any = SimpleNamespace(use_connection=nothing_stored)
-    meter = SimpleNamespace(is_counted=True, stop_reason=stop_reason, count=lambda name, by=1: None)
+    meter = SimpleNamespace(stop_reason=stop_reason, count=lambda name, by=1: None)
     spec = ProviderSpec("double", dimensions=2)
     embedder = Embedder(spec, provider, EmbeddingConfig("local", None, None, batch_size=8, timeout=5))
     return VectorSource(runtime, embedder, 1, 2, meter)
