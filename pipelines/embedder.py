@@ -115,8 +115,9 @@ class Embedder:
     async def embed_each(self, texts: Sequence[str], meter: Meter) -> list[Answer | ProviderError]:
         """Return for each text its vector, or why it has none; one text without a vector costs no other its own.
 
-        That is a `ProviderRefused`, or a `TokenLimitReached` for a text that was not even sent. What was spent is counted on the meter of whoever asked for a text first. Raises `Stopped` when the meter says
-        so, `ProviderMisconfigured`, `ProviderUnavailable`, or `DatabaseProblem`, then to everybody who waits.
+        That is a `ProviderRefused`, or a `TokenLimitReached` for a text that was not even sent. What was spent is
+        counted on the meter of whoever asked for a text first. Raises `Stopped` when the meter says so,
+        `ProviderMisconfigured`, `ProviderUnavailable`, or `DatabaseProblem`, then to everybody who waits.
         """
         if meter.stop_reason is not None:
             raise _stopped(meter)

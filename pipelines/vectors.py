@@ -38,6 +38,9 @@ class Found:
     embedded: set[bytes] = field(default_factory=set)
     refused: dict[bytes, ProviderRefused] = field(default_factory=dict)
 
+    def __contains__(self, digest: bytes) -> bool:
+        return digest in self.vectors or digest in self.refused
+
 
 class VectorSource:
     """Finds or makes the vectors of texts under one model, for one run. A text that is refused is not sent again.
@@ -72,6 +75,14 @@ class VectorSource:
         Raises `ProviderError` (`Stopped` when the meter has stopped; `TokenLimitReached`, with which the vectors that
         there was room for are remembered), or `DatabaseUnavailable`.
         """
+        found = await self.find(texts)
+        missing = {digest: text for digest, text in texts.items() if digest not in found}
+        if missing:
+            await self._embed(missing, found)
+        return found
+
+    async def find(self, texts: Mapping[bytes, str]) -> Found:
+        """Return the vectors that are there already, and what was refused before. Raises `DatabaseUnavailable`."""
         found = Found()
         missing = self._recall(texts, found)
         if missing and self._reuse:
@@ -79,9 +90,7 @@ class VectorSource:
                 lambda connection: pages.reusable_vectors(connection, self._model_id, missing)
             )
             # Another batch of this run may have got some of them meanwhile.
-            missing = self._recall([digest for digest in missing if digest not in found.vectors], found)
-        if missing:
-            await self._embed({digest: texts[digest] for digest in missing}, found)
+            self._recall([digest for digest in missing if digest not in found.vectors], found)
         return found
 
     def _recall(self, digests: Iterable[bytes], found: Found) -> list[bytes]:

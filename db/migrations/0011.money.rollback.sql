@@ -1,3 +1,5 @@
+DROP FUNCTION awaits_no_text(integer, bytea[]);
+
 DROP TABLE pending_pages, pending_texts, embedding_batches;
 
 CREATE OR REPLACE VIEW scraper_sources_due AS

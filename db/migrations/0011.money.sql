@@ -92,9 +92,8 @@ CREATE TABLE embedding_batches (
     error          text
 );
 
-CREATE INDEX embedding_batches_open_idx ON embedding_batches (id) WHERE settled_at IS NULL;
-
 -- A text that a batch is to embed, is embedding (`batch_id`), or has embedded; or cannot, for the reason in `refusal`.
+-- `for_pages`: only parked pages want it, so that nobody does when they are gone.
 CREATE TABLE pending_texts (
     model_id    integer NOT NULL REFERENCES embedding_models,
     chunk_hash  bytea NOT NULL,
@@ -105,6 +104,7 @@ CREATE TABLE pending_texts (
     token_count integer,
     kind        text,
     refusal     text,
+    for_pages   boolean NOT NULL,
     created_at  timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (model_id, chunk_hash),
     CHECK ((kind IS NULL) = (refusal IS NULL))
@@ -130,3 +130,18 @@ CREATE TABLE pending_pages (
     created_at   timestamptz NOT NULL DEFAULT now(),
     UNIQUE (source_id, url)
 );
+
+-- Whether a page that is parked with these texts can be written, or failed: nothing more is to come of any of them.
+CREATE FUNCTION awaits_no_text(p_model_id integer, p_awaits bytea[])
+RETURNS boolean
+LANGUAGE sql
+STABLE
+AS $$
+    SELECT NOT EXISTS (
+        SELECT FROM unnest(p_awaits) AS h
+        JOIN pending_texts AS t ON t.chunk_hash = h
+        WHERE t.model_id = p_model_id
+          AND t.embedding IS NULL
+          AND t.refusal IS NULL
+    );
+$$;

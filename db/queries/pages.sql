@@ -103,6 +103,12 @@ CROSS JOIN LATERAL (
     FROM page_embeddings
     WHERE model_id = %(model_id)b
       AND chunk_hash = h.chunk_hash
+    UNION ALL
+    SELECT embedding, token_count
+    FROM pending_texts
+    WHERE model_id = %(model_id)b
+      AND chunk_hash = h.chunk_hash
+      AND embedding IS NOT NULL
     LIMIT 1
 ) AS e
 

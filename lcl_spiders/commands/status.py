@@ -28,6 +28,7 @@ PAGES = {
     "skipped": ("skipped_recent",),
     "skipped by lastmod": ("skipped_lastmod",),
     "duplicate": ("duplicate",),
+    "pending": ("pending",),
     "gone": ("gone",),
     "unknown": ("unknown",),
     "failed": ("failed",),

@@ -39,8 +39,9 @@ from pipelines import runtime
 from pipelines.arguments import RunArguments
 from pipelines.chunker import Chunker
 from pipelines.config import Config
+from pipelines.embedding_config import BY_BATCH, TAKE_BATCHES
 from pipelines.outcome import Outcome
-from pipelines.providers import ProviderError
+from pipelines.providers import ProviderError, ProviderMisconfigured
 from pipelines.run import Run
 from pipelines.tasks import end
 from pipelines.trust import Trust
@@ -167,6 +168,9 @@ class RunExtension:
         run = self.run
         run.embedder = await run.runtime.embedder(run.config.spec)
         dimensions = await run.embedder.check()
+        if run.embeds_by_batch and run.embedder.spec.provider not in TAKE_BATCHES:
+            msg = f"the provider {run.embedder.spec.provider} takes no batches: unset {BY_BATCH}"
+            raise ProviderMisconfigured(msg)
         return await run.runtime.use_connection(
             lambda connection: models.ensure_active(
                 connection,

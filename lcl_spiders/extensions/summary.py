@@ -20,6 +20,7 @@ _PAGES = (
     ("skipped as fresh", "pages/skipped_recent"),
     ("skipped by lastmod", "pages/skipped_lastmod"),
     ("duplicate", "pages/duplicate"),
+    ("waiting for a batch", "pages/pending"),
     ("without text", "pages/empty"),
     ("gone", "pages/gone"),
     ("kept though they look gone", "pages/kept_by_guard"),

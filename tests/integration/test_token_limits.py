@@ -52,12 +52,17 @@ async def test_a_run_that_would_exceed_a_limit_stops_cleanly_and_the_next_goes_o
     assert 0 < spent <= 1500
     assert spent == job["stats"]["tokens/embedded"]
 
+    stored = await value(connection, "SELECT sum(token_count) FROM page_embeddings")
+    kept = await value(connection, "SELECT coalesce(sum(token_count), 0) FROM pending_texts")
+    assert stored + kept == spent  # nothing that was paid for is lost
+
     if limit == PER_DAY:
         assert crawl(site, database_url, env={limit: str(spent)}).code == 1
         assert await value(connection, USED) == spent
 
     succeeded(site, database_url)
     assert await paths(connection, site) == {"/", *NAMES}
+    assert await value(connection, USED) == await value(connection, "SELECT sum(token_count) FROM page_embeddings")
 
 
 async def test_a_run_without_new_texts_succeeds_after_the_limit_was_reached(
