@@ -64,3 +64,13 @@ async def ensure_active(
         )
         raise ModelMismatch(msg)
     return model
+
+
+async def get(connection: Connection, model_id: int) -> Model:
+    """Return a stored model. Raises `LookupError`."""
+    cursor = await connection.execute(f"SELECT {_COLUMNS} FROM embedding_models WHERE id = %s", (model_id,))  # noqa: S608 - literals
+    row = await cursor.fetchone()
+    if row is None:
+        msg = f"there is no model {model_id}"
+        raise LookupError(msg)
+    return Model(*row)

@@ -41,7 +41,10 @@ NO_MONEY = "insufficient_quota"
 
 
 class OpenAIProvider:
-    """AsyncOpenAI without its own retries, which know nothing of the other requests of the process."""
+    """AsyncOpenAI without its own retries, which know nothing of the other requests of the process.
+
+    `asked` is the length that has to be asked for, known once it was probed; None where it is the model's own.
+    """
 
     name = "openai"
     max_texts: int | None = MAX_TEXTS
@@ -50,9 +53,9 @@ class OpenAIProvider:
     def __init__(self, spec: ProviderSpec, access: Access, client: openai.AsyncOpenAI) -> None:
         self.model = spec.model or MODEL
         self._wanted = spec.dimensions
-        self._asked = spec.dimensions
-        self._access = access
-        self._client = client
+        self.asked = spec.dimensions
+        self.access = access
+        self.client = client
 
     @classmethod
     def from_spec(cls, spec: ProviderSpec, config: EmbeddingConfig) -> OpenAIProvider:
@@ -74,24 +77,22 @@ class OpenAIProvider:
     async def embed(self, texts: Sequence[str]) -> Embedded:
         """Embed a batch in one request."""
         try:
-            response = await self._client.embeddings.with_raw_response.create(
+            response = await self.client.embeddings.with_raw_response.create(
                 model=self.model,
                 input=list(texts),
                 encoding_format="base64",
-                dimensions=self._asked if self._asked is not None else openai.omit,
+                dimensions=self.asked if self.asked is not None else openai.omit,
             )
             vectors, tokens = answers.read(response.content, len(texts))
         # Without their causes, which quote what the server echoed of the request and its key.
         except openai.APIStatusError as error:
-            raise self._meaning(error) from None
+            raise self.meaning(error) from None
         except answers.NoAnswer:
-            msg = f"what answers at {self._access.server} is no OpenAI-compatible API. Check {self._access.url_name}"
+            msg = f"what answers at {self.access.server} is no OpenAI-compatible API. Check {self.access.url_name}"
             raise ProviderBusy(msg) from None
         except openai.OpenAIError as error:
-            why = self._access.shown(error.__cause__ or "") or self._access.shown(error)
-            msg = (
-                f"the embedding provider at {self._access.server} does not answer: {why}. Check {self._access.url_name}"
-            )
+            why = self.access.shown(error.__cause__ or "") or self.access.shown(error)
+            msg = f"the embedding provider at {self.access.server} does not answer: {why}. Check {self.access.url_name}"
             raise ProviderBusy(msg) from None
         return Embedded(unit(vectors), None, tokens, rate_limits(response.headers))
 
@@ -100,13 +101,13 @@ class OpenAIProvider:
 
         The parameter `dimensions` is sent only where the model's own length is another: many servers refuse it.
         """
-        self._asked = None
+        self.asked = None
         try:
             answer = await self.embed([PROBE])
             own = answer.vectors.shape[-1]
             if self._wanted in {None, own}:
                 return answer
-            self._asked = self._wanted
+            self.asked = self._wanted
             return await self._shortened(own)
         except ProviderRefused as error:
             msg = f"{error}. It refuses even the words {PROBE!r}: check LCL_EMBEDDING_MODEL"
@@ -114,7 +115,7 @@ class OpenAIProvider:
 
     async def close(self) -> None:
         """Close the client's connections."""
-        await self._client.close()
+        await self.client.close()
 
     async def _shortened(self, own: int) -> Embedded:
         has = f"{self.model} has {own} dimensions, and {self._wanted} are configured"
@@ -129,9 +130,9 @@ class OpenAIProvider:
             raise ProviderMisconfigured(msg)
         return answer
 
-    def _meaning(self, error: openai.APIStatusError) -> ProviderError:
+    def meaning(self, error: openai.APIStatusError) -> ProviderError:
         """Return what an answer that is no success asks of us."""
-        status, access = error.status_code, self._access
+        status, access = error.status_code, self.access
         why = access.shown(error)
         if status in SETTINGS or status < HTTPStatus.BAD_REQUEST:
             return ProviderMisconfigured(
