@@ -28,6 +28,7 @@ from lcl_spiders.fleet.crawls import Crawls
 from lcl_spiders.fleet.process import preload, resident_memory
 from lcl_spiders.fleet.taking import Taking
 from pipelines import runtime
+from pipelines.providers import ProviderError
 from pipelines.tasks import end
 
 if TYPE_CHECKING:
@@ -158,7 +159,33 @@ class Worker:
                 at = dt.datetime.fromtimestamp(timestamp, dt.UTC)
                 logger.info("the schedule of %s UTC queued %d sources", f"{at:%Y-%m-%d %H:%M:%S}", len(queued))
 
+        if not self._drain and self._config.embedding.by_batch:
+
+            @app.periodic(cron=self._fleet.batch_cron)
+            @app.task(name="batches", queue=queue.SCHEDULE)
+            async def batches(timestamp: int) -> None:
+                going = asyncio.get_running_loop().create_task(self._go_round(leased))
+                stopped = asyncio.get_running_loop().create_task(self._wait_for_stop())
+                await asyncio.wait({going, stopped}, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.gather(end(going), end(stopped))
+
         return app
+
+    async def _go_round(self, leased: runtime.Runtime) -> None:
+        """Bring the provider's batches one round further; what goes wrong is tried again in the next."""
+        from pipelines.batch_api.apis import Apis  # noqa: PLC0415 - 1 s of imports that most workers are spared
+        from pipelines.batch_api.round import go_round  # noqa: PLC0415 - see above
+
+        try:
+            async with Apis(leased) as apis:
+                done = await go_round(leased, apis)
+        except (DatabaseProblem, ProviderError, psycopg.Error) as error:
+            logger.warning("the batches cannot be looked after: %s", one_line(error))
+            return
+        for problem in done.problems:
+            logger.warning("batches: %s", problem)
+        if told := str(done):
+            logger.info("batches: %s", told)
 
     async def _watch(self, leased: runtime.Runtime, crawls: Crawls) -> None:
         """Bring back what dead workers left, and end when a limit is reached or the queue is empty."""
