@@ -69,10 +69,10 @@ class Embedder:
         self._provider = provider
         self._config = config
         self._limits = Limits(config.requests_per_minute, config.tokens_per_minute)
-        self._patience = Patience(provider, self._limits, config.timeout)
+        self._patience = Patience(provider, self._limits, config.timeout, config.tokens_per_request)
         self._room = WaitingRoom(
             max_texts=min(config.batch_size, provider.max_texts or config.batch_size),
-            max_tokens=config.tokens_per_request,
+            max_tokens=self._patience.batch_tokens,
             max_bytes=MAX_WAITING_BYTES,
         )
         self._free = min(config.concurrency, provider.max_concurrency or config.concurrency)
@@ -186,7 +186,8 @@ class Embedder:
         """Send one batch, cut when its turn has come, and settle each of its texts."""
         try:
             if await self._limits.acquire(self._room.next_tokens):
-                await self._settle(self._room.take(), is_permitted=True)
+                batch = self._room.take()
+                await self._settle(batch, is_permitted=True)
         except (ProviderError, DatabaseProblem) as error:
             self._give_up(error)
         except Exception as error:  # whatever it is, those who wait would wait for ever
@@ -218,6 +219,8 @@ class Embedder:
             return await self._ration(texts, error, attempts)
         except ProviderRefused as error:
             return await self._isolate(texts, error)
+        finally:
+            self._room.max_tokens = self._patience.batch_tokens
         self._refused_in_a_row = 0
         self._count(texts, answer)
         counts = _token_counts(texts, answer)

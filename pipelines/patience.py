@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 
 ATTEMPTS = 6
 PROBES = 3
-GIVE_UP_AFTER = 120.0  # seconds of faults, or of limits while nobody else gets through
+GIVE_UP_AFTER = 120.0  # seconds in which nothing that was asked for has succeeded
+FIRST_TOKENS = 2_000  # of a request, before it is known how fast the provider is
+SHARE_OF_TIMEOUT = 1 / 3  # that a request may take before the next ones are made smaller
 PROBE_TOKENS = 10
 MARGIN = 0.05  # seconds
 OPEN_FOR = 15  # seconds before a provider that was given up is asked again
@@ -42,15 +44,28 @@ class Patience:
     """Asks a provider. What it raises is final.
 
     The circuit breaker (purgatory's) opens when a request was given up and a probe fails, too. Then everybody is told
-    at once, until after `OPEN_FOR` seconds a `check` has succeeded (half-open). `name` is for messages.
+    at once, until after `OPEN_FOR` seconds a `check` has succeeded (half-open).
+
+    `batch_tokens` is the most tokens that the next request should have. It begins small and follows the provider's
+    speed, up to `most_tokens`: a server that embeds two texts a second never gets a batch that it cannot answer in
+    time, and goes on computing what was given up.
     """
 
-    def __init__(self, provider: EmbeddingProvider, limits: Limits, timeout: float, open_for: int = OPEN_FOR) -> None:
+    def __init__(
+        self,
+        provider: EmbeddingProvider,
+        limits: Limits,
+        timeout: float,
+        most_tokens: int,
+        open_for: int = OPEN_FOR,
+    ) -> None:
+        self.batch_tokens = min(FIRST_TOKENS, most_tokens)
+        self._most_tokens = most_tokens
         self._provider = provider
         self._limits = limits
         self._timeout = timeout
         self._open_for = open_for
-        self._succeeded_at = -GIVE_UP_AFTER
+        self._trouble_since: float | None = None
         self._breakers = AsyncCircuitBreakerFactory(
             default_threshold=1,
             default_ttl=open_for,
@@ -72,6 +87,7 @@ class Patience:
         if seconds := await self.opens_in():
             # Whoever begins can wait; asked before its time, the breaker would only say no. Its clock is another one.
             await asyncio.sleep(seconds + MARGIN)
+        self._trouble_since = None
         try:
             async with await self._breaker(), asyncio.timeout(self._timeout):
                 try:
@@ -99,9 +115,12 @@ class Patience:
         try:
             async with await self._breaker():
                 try:
-                    return await self._tried(call, tokens, is_permitted=is_permitted, attempts=attempts)
+                    return await self._tried(
+                        call, tokens, is_permitted=is_permitted, attempts=attempts, is_divisible=len(texts) > 1
+                    )
                 except ProviderBusy as error:
-                    await self._diagnose(error)
+                    if len(texts) == 1 or not error.is_late or self._is_hopeless(error):
+                        await self._diagnose(error)
                     msg = f"the embedding provider is well, but keeps failing at a text: {error}"
                     raise KeepsFailing(msg) from error
         except OpenedState as error:
@@ -118,7 +137,7 @@ class Patience:
 
     async def _diagnose(self, error: ProviderBusy) -> None:
         """Return when the provider is well in spite of an error that lasts. Raises `ProviderUnavailable`."""
-        if not error.is_limit:
+        if not error.is_limit and not self._is_hopeless(error):
             try:
                 await self._tried(partial(self._provider.embed, [PROBE]), PROBE_TOKENS, attempts=1)
             except ProviderBusy:
@@ -135,18 +154,19 @@ class Patience:
         *,
         attempts: int,
         is_permitted: bool = False,
+        is_divisible: bool = False,
     ) -> Embedded:
-        """Call until it succeeds, as often and as long as makes sense. Raises the last `ProviderBusy`."""
-        began = time.monotonic()
+        """Call until it succeeds, as often and as long as makes sense. Raises the last `ProviderBusy`.
+
+        What is late and can be divided is not asked for again as it is.
+        """
         faults = 0
 
         def is_enough(state: RetryCallState) -> bool:
             nonlocal faults
             error = _busy(state)
             faults += not error.is_limit
-            # That others get through shows that a limit is no fault: then it is only a matter of our turn.
-            since = max(began, self._succeeded_at) if error.is_limit else began
-            return faults >= attempts or time.monotonic() - since + (error.retry_after or 0) > GIVE_UP_AFTER
+            return faults >= attempts or (error.is_late and is_divisible) or self._is_hopeless(error)
 
         async for attempt in AsyncRetrying(
             retry=retry_if_exception_type(ProviderBusy), stop=is_enough, wait=self._wait, reraise=True
@@ -157,6 +177,11 @@ class Patience:
                 is_permitted = False
                 return await self._once(call, tokens)
         raise AssertionError  # the loop returns or raises
+
+    def _is_hopeless(self, error: ProviderBusy) -> bool:
+        """Whether nothing has succeeded for so long, or will for so long. That others get through is a sign of life."""
+        trouble = 0.0 if self._trouble_since is None else time.monotonic() - self._trouble_since
+        return trouble + (error.retry_after or 0.0) > GIVE_UP_AFTER
 
     def _wait(self, state: RetryCallState) -> float:
         """Return how long this request waits by itself. What the provider asks for holds for all requests."""
@@ -172,20 +197,37 @@ class Patience:
 
     async def _once(self, call: Callable[[], Awaitable[Embedded]], tokens: int) -> Embedded:
         spent, told = tokens, RateLimits()
+        began = time.monotonic()
         try:
             async with asyncio.timeout(self._timeout):
                 answer = await call()
             spent, told = answer.total_tokens or tokens, answer.limits
         except TimeoutError as error:
             msg = f"the embedding provider {self._provider.name} did not answer in {self._timeout:.0f} s"
-            raise ProviderBusy(msg) from error
+            self._note_trouble(tokens, is_late=True)
+            raise ProviderBusy(msg, is_late=True) from error
         except ProviderBusy as error:
             told = error.limits or told
+            self._note_trouble(tokens, is_late=error.is_late)
             raise
         finally:
             self._limits.answered(tokens, spent, told)
-        self._succeeded_at = time.monotonic()
+        self._trouble_since = None
+        self._note_speed(tokens, time.monotonic() - began)
         return answer
+
+    def _note_trouble(self, tokens: int, *, is_late: bool) -> None:
+        if self._trouble_since is None:
+            self._trouble_since = time.monotonic()
+        if is_late:
+            self._note_speed(tokens, 2 * self._timeout)  # how long it would have taken is not known
+
+    def _note_speed(self, tokens: int, seconds: float) -> None:
+        """Bound the next requests by what could have been answered in time; a small one is no reason to shrink."""
+        wanted = self._timeout * SHARE_OF_TIMEOUT
+        bound = int(tokens * wanted / max(seconds, 0.001))
+        self.batch_tokens = max(bound, self.batch_tokens) if seconds <= wanted else min(bound, self.batch_tokens)
+        self.batch_tokens = min(max(self.batch_tokens, 1), self._most_tokens)
 
 
 def _busy(state: RetryCallState) -> ProviderBusy:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class WaitingRoom:
 
     def __init__(self, *, max_texts: int, max_tokens: int, max_bytes: int) -> None:
         self.max_texts = max_texts
-        self._max_tokens = max_tokens
+        self.max_tokens = max_tokens
         self._max_bytes = max_bytes
         self._bytes = 0
         self._texts: dict[str, Text] = {}
@@ -122,7 +122,7 @@ class WaitingRoom:
     @property
     def is_full(self) -> bool:
         """Whether a whole batch waits to be sent."""
-        return len(self._queue) >= self.max_texts or self._queued_tokens >= self._max_tokens
+        return len(self._queue) >= self.max_texts or self._queued_tokens >= self.max_tokens
 
     @property
     def bytes(self) -> int:
@@ -180,10 +180,10 @@ class WaitingRoom:
         """Give a text's answer to everybody who waits for it."""
         if not self._forget(text):
             return
-        for order, index in text.wanted_by:
+        for at, (order, index) in enumerate(text.wanted_by):
+            if at == 1 and isinstance(answer, Answer):
+                answer = Answer(answer.vector, answer.tokens, is_own=False)
             order.take(index, answer)
-            if isinstance(answer, Answer):
-                answer = replace(answer, is_own=False)
             if not order.left:
                 self._inside.pop(order, None)
         self._admit()
@@ -192,7 +192,7 @@ class WaitingRoom:
         tokens = 0
         for count, text in enumerate(self._queue):
             tokens += text.tokens
-            if count >= self.max_texts or (count and tokens > self._max_tokens):
+            if count >= self.max_texts or (count and tokens > self.max_tokens):
                 return
             yield text
 

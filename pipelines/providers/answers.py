@@ -43,18 +43,18 @@ def of(answer: Any, count: int) -> tuple[npt.NDArray[np.float32], int]:
         indexes = [operator.index(entry["index"]) for entry in entries]
         given = [entry["embedding"] for entry in entries]
         spent = tokens(answer)
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
         raise _no_answer() from None
     if sorted(indexes) != list(range(count)):
         msg = f"the embedding provider answered {len(indexes)} vectors for {count} texts, or not one for each"
         raise UnusableVector(msg)
     try:
         rows = [_vector(entry) for entry in given]
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         msg = "the embedding provider answered something that is no vector"
         raise UnusableVector(msg) from None
     lengths = {len(row) for row in rows}
-    if len(lengths) != 1:
+    if len(lengths) != 1 or 0 in lengths:
         msg = f"the embedding provider answered vectors of lengths {sorted(lengths)} to one request"
         raise UnusableVector(msg)
     vectors = np.empty((count, lengths.pop()), dtype=np.float32)

@@ -33,6 +33,7 @@ class ProviderBusy(ProviderError):
     """This request failed, and the same one may succeed later.
 
     `retry_after`: seconds that the provider asks to wait before anything is sent. `is_limit`: a rate limit, no fault.
+    `is_late`: no answer in time.
     """
 
     def __init__(
@@ -41,11 +42,13 @@ class ProviderBusy(ProviderError):
         *,
         retry_after: float | None = None,
         is_limit: bool = False,
+        is_late: bool = False,
         limits: RateLimits | None = None,
     ) -> None:
         super().__init__(message)
         self.retry_after = retry_after
         self.is_limit = is_limit
+        self.is_late = is_late
         self.limits = limits
 
 

@@ -7,6 +7,7 @@ import time
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+import httpx2
 import openai
 
 from pipelines.providers import answers
@@ -41,10 +42,7 @@ NO_MONEY = "insufficient_quota"
 
 
 class OpenAIProvider:
-    """AsyncOpenAI without its own retries, which know nothing of the other requests of the process.
-
-    `asked` is the length that has to be asked for, known once it was probed; None where it is the model's own.
-    """
+    """AsyncOpenAI without its own retries, which know nothing of the other requests of the process."""
 
     name = "openai"
     max_texts: int | None = MAX_TEXTS
@@ -53,9 +51,9 @@ class OpenAIProvider:
     def __init__(self, spec: ProviderSpec, access: Access, client: openai.AsyncOpenAI) -> None:
         self.model = spec.model or MODEL
         self._wanted = spec.dimensions
-        self.asked = spec.dimensions
-        self.access = access
-        self.client = client
+        self._asked = spec.dimensions
+        self._access = access
+        self._client = client
 
     @classmethod
     def from_spec(cls, spec: ProviderSpec, config: EmbeddingConfig) -> OpenAIProvider:
@@ -77,23 +75,21 @@ class OpenAIProvider:
     async def embed(self, texts: Sequence[str]) -> Embedded:
         """Embed a batch in one request."""
         try:
-            response = await self.client.embeddings.with_raw_response.create(
-                model=self.model,
-                input=list(texts),
-                encoding_format="base64",
-                dimensions=self.asked if self.asked is not None else openai.omit,
-            )
+            # Not `embeddings.create`, which takes as long to look at each text as the rest of what is done with it.
+            response = await self._client.post("/embeddings", cast_to=httpx2.Response, body=self._body(texts))
             vectors, tokens = answers.read(response.content, len(texts))
         # Without their causes, which quote what the server echoed of the request and its key.
         except openai.APIStatusError as error:
-            raise self.meaning(error) from None
+            raise self._meaning(error) from None
         except answers.NoAnswer:
-            msg = f"what answers at {self.access.server} is no OpenAI-compatible API. Check {self.access.url_name}"
+            msg = f"what answers at {self._access.server} is no OpenAI-compatible API. Check {self._access.url_name}"
             raise ProviderBusy(msg) from None
         except openai.OpenAIError as error:
-            why = self.access.shown(error.__cause__ or "") or self.access.shown(error)
-            msg = f"the embedding provider at {self.access.server} does not answer: {why}. Check {self.access.url_name}"
-            raise ProviderBusy(msg) from None
+            why = self._access.shown(error.__cause__ or "") or self._access.shown(error)
+            msg = (
+                f"the embedding provider at {self._access.server} does not answer: {why}. Check {self._access.url_name}"
+            )
+            raise ProviderBusy(msg, is_late=isinstance(error, openai.APITimeoutError)) from None
         return Embedded(unit(vectors), None, tokens, rate_limits(response.headers))
 
     async def probe(self) -> Embedded:
@@ -101,13 +97,13 @@ class OpenAIProvider:
 
         The parameter `dimensions` is sent only where the model's own length is another: many servers refuse it.
         """
-        self.asked = None
+        self._asked = None
         try:
             answer = await self.embed([PROBE])
             own = answer.vectors.shape[-1]
             if self._wanted in {None, own}:
                 return answer
-            self.asked = self._wanted
+            self._asked = self._wanted
             return await self._shortened(own)
         except ProviderRefused as error:
             msg = f"{error}. It refuses even the words {PROBE!r}: check LCL_EMBEDDING_MODEL"
@@ -115,7 +111,32 @@ class OpenAIProvider:
 
     async def close(self) -> None:
         """Close the client's connections."""
-        await self.client.close()
+        await self._client.close()
+
+    # What the provider's batches are asked for with (`pipelines.batch_api`).
+
+    @property
+    def client(self) -> openai.AsyncOpenAI:
+        """The client, whose requests are made once."""
+        return self._client
+
+    @property
+    def access(self) -> Access:
+        """How the server is reached."""
+        return self._access
+
+    @property
+    def asked(self) -> int | None:
+        """The length that has to be asked for, known once it was probed; None where it is the model's own."""
+        return self._asked
+
+    def meaning(self, error: openai.APIStatusError) -> ProviderError:
+        """Return what an answer that is no success asks of us."""
+        return self._meaning(error)
+
+    def _body(self, texts: Sequence[str]) -> dict[str, object]:
+        shorter = {} if self._asked is None else {"dimensions": self._asked}
+        return {"model": self.model, "input": list(texts), "encoding_format": "base64", **shorter}
 
     async def _shortened(self, own: int) -> Embedded:
         has = f"{self.model} has {own} dimensions, and {self._wanted} are configured"
@@ -130,9 +151,9 @@ class OpenAIProvider:
             raise ProviderMisconfigured(msg)
         return answer
 
-    def meaning(self, error: openai.APIStatusError) -> ProviderError:
+    def _meaning(self, error: openai.APIStatusError) -> ProviderError:
         """Return what an answer that is no success asks of us."""
-        status, access = error.status_code, self.access
+        status, access = error.status_code, self._access
         why = access.shown(error)
         if status in SETTINGS or status < HTTPStatus.BAD_REQUEST:
             return ProviderMisconfigured(

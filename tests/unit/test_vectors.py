@@ -1,108 +1,147 @@
-"""The source of vectors: each text once, also when two batches want it at the same time."""
+"""The source of vectors: the run's cache, the database, and only then the provider."""
 
 from __future__ import annotations
 
 import asyncio
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
-from pipelines.embedder import Embedder
-from pipelines.embedding_config import EmbeddingConfig
-from pipelines.providers import Embedded, ProviderRefused, ProviderSpec, ProviderUnavailable
-from pipelines.vectors import VectorSource
+from pipelines import vectors as module
+from pipelines.embedder import Stopped
+from pipelines.providers import ProviderMisconfigured
+from pipelines.vectors import ENTRY_BYTES, VectorSource
+from tests.support.embedding import DIMENSIONS, Meter, Provider, embedder_over, turns
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from pipelines.embedder import Embedder
 
 
-class Provider:
-    """Answers when `gate` is open, and refuses what contains "bad"."""
+class Database:
+    """Counts the questions, and knows the vectors of `stored`."""
 
-    name, model = "double", "double"
-    max_texts = max_concurrency = None
-
-    def __init__(self) -> None:
+    def __init__(self, *stored: str) -> None:
+        self.questions = 0
         self.gate = asyncio.Event()
         self.gate.set()
-        self.sent: list[list[str]] = []
+        self._stored = {word.encode(): (np.array([9.0, 9.0], np.float32), 9) for word in stored}
 
-    async def embed(self, texts: Sequence[str]) -> Embedded:
-        self.sent.append(list(texts))
+    async def use_connection(self, _: Any) -> dict[bytes, Any]:
+        self.questions += 1
         await self.gate.wait()
-        if any("bad" in text for text in texts):
-            raise ProviderRefused("no")
-        vectors = np.array([[1.0, len(text)] for text in texts], dtype=np.float32)
-        return Embedded(vectors, [len(text) for text in texts], sum(map(len, texts)))
-
-    async def probe(self) -> Embedded:
-        return Embedded(np.ones((1, 2), dtype=np.float32), None, 1)
-
-    async def close(self) -> None:
-        pass
+        return dict(self._stored)
 
 
-def source_over(provider: Provider, stop_reason: str | None = None) -> VectorSource:
-    async def nothing_stored(action: Any) -> dict[bytes, Any]:
-        return {}
-
-    runtime: Any = SimpleNamespace(use_connection=nothing_stored)
-    meter = SimpleNamespace(stop_reason=stop_reason, count=lambda name, by=1: None)
-    spec = ProviderSpec("double", dimensions=2)
-    embedder = Embedder(spec, provider, EmbeddingConfig("local", None, None, batch_size=8, timeout=5))
-    return VectorSource(runtime, embedder, 1, 2, meter)
+def source_over(
+    embedder: Embedder, database: Database | None = None, meter: Meter | None = None, **options: Any
+) -> Any:
+    runtime: Any = database or Database()
+    return VectorSource(runtime, embedder, 1, options.pop("dimensions", DIMENSIONS), meter or Meter(), **options)
 
 
 def texts(*words: str) -> dict[bytes, str]:
     return {word.encode(): word for word in words}
 
 
-async def test_a_text_that_two_batches_want_at_once_is_sent_once():
+async def test_one_question_is_put_to_the_database_before_anything_is_sent():
+    provider, database = Provider(), Database("known")
+    found = await source_over(embedder_over(provider), database).get(texts("known", "a", "b"))
+    assert (database.questions, provider.sent) == (1, [["a", "b"]])
+    assert set(found.vectors) == {b"known", b"a", b"b"}
+    assert found.embedded == {b"a", b"b"}
+    assert found.vectors[b"known"][1] == 9
+
+
+async def test_what_a_run_has_embedded_is_neither_asked_for_nor_sent_again():
+    provider, database = Provider(), Database()
+    vectors = source_over(embedder_over(provider), database)
+    await vectors.get(texts("a", "b"))
+    again = await vectors.get(texts("a", "b"))
+    assert (set(again.vectors), again.embedded) == ({b"a", b"b"}, set())
+    assert (database.questions, len(provider.sent)) == (1, 1)
+
+
+async def test_a_text_that_two_batches_want_at_once_is_sent_once_and_counted_for_one():
     provider = Provider()
     provider.gate.clear()
-    vectors = source_over(provider)
+    vectors = source_over(embedder_over(provider))
     both = [asyncio.create_task(vectors.get(texts(*words))) for words in (("a", "shared"), ("b", "shared"))]
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
+    await turns()
     provider.gate.set()
     first, second = await asyncio.gather(*both)
-    assert sorted(text for sent in provider.sent for text in sent) == ["a", "b", "shared"]
-    assert set(first.vectors) == {b"a", b"shared"}
-    assert set(second.vectors) == {b"b", b"shared"}
+    assert sorted(provider.texts) == ["a", "b", "shared"]
+    assert (set(first.vectors), set(second.vectors)) == ({b"a", b"shared"}, {b"b", b"shared"})
     assert first.embedded | second.embedded == {b"a", b"b", b"shared"}
     assert not first.embedded & second.embedded
 
 
-async def test_who_waited_for_a_text_whose_batch_was_ended_asks_again():
+async def test_two_runs_of_a_process_that_want_a_text_at_once_send_it_once():
     provider = Provider()
     provider.gate.clear()
-    vectors = source_over(provider)
-    ended = asyncio.create_task(vectors.get(texts("a", "shared")))
-    await asyncio.sleep(0)
-    waiting = asyncio.create_task(vectors.get(texts("shared")))
-    await asyncio.sleep(0)
-    ended.cancel()
+    embedder = embedder_over(provider)
+    both = [asyncio.create_task(source_over(embedder).get(texts("shared"))) for _ in range(2)]
+    await turns()
     provider.gate.set()
-    with pytest.raises(asyncio.CancelledError):
-        await ended
-    assert set((await waiting).vectors) == {b"shared"}
+    found = await asyncio.gather(*both)
+    assert provider.sent == [["shared"]]
+    assert [answer.embedded for answer in found] == [{b"shared"}, set()]
 
 
-async def test_a_refused_batch_is_halved_until_the_refused_text_stands_alone():
+async def test_what_another_batch_got_while_the_database_was_asked_is_not_sent_again():
+    provider, database = Provider(), Database()
+    vectors = source_over(embedder_over(provider), database)
+    database.gate.clear()
+    both = [asyncio.create_task(vectors.get(texts("shared"))) for _ in range(2)]
+    await turns()
+    vectors._recent[b"shared"] = (np.ones(2, np.float32), 1)
+    database.gate.set()
+    await asyncio.gather(*both)
+    assert provider.sent == []
+
+
+async def test_a_refused_text_costs_no_other_its_vector_and_is_not_sent_again():
     provider = Provider()
-    vectors = source_over(provider)
-    found = await vectors.get(texts("a", "b", "bad", "c", "d"))
-    assert (set(found.vectors), set(found.refused)) == ({b"a", b"b", b"c", b"d"}, {b"bad"})
-    sent_before = len(provider.sent)
-    again = await vectors.get(texts("a", "b", "c", "d"))
-    assert set(again.vectors) == {b"a", b"b", b"c", b"d"}
-    assert (again.embedded, len(provider.sent)) == (set(), sent_before)
+    vectors = source_over(embedder_over(provider))
+    found = await vectors.get(texts("a", "bad", "b"))
+    assert (set(found.vectors), set(found.refused)) == ({b"a", b"b"}, {b"bad"})
+    sent = len(provider.sent)
+    again = await vectors.get(texts("bad", "a"))
+    assert (set(again.vectors), set(again.refused)) == ({b"a"}, {b"bad"})
+    assert len(provider.sent) == sent
+
+
+async def test_without_reuse_the_database_is_not_asked():
+    database = Database("known")
+    found = await source_over(embedder_over(Provider()), database, reuse=False).get(texts("known"))
+    assert (database.questions, found.embedded) == (0, {b"known"})
+
+
+async def test_the_cache_is_bounded_by_bytes_holds_no_more_than_it_counts_and_tells_its_size(monkeypatch):
+    monkeypatch.setattr(module, "CACHE_BYTES", 10 * (ENTRY_BYTES + 8))
+    meter = Meter()
+    vectors = source_over(embedder_over(Provider()), meter=meter)
+    for n in range(50):
+        await vectors.get(texts(f"{n}", f"{n} again"))
+    assert len(vectors._recent) == 10
+    assert meter.counts["cache/vector_bytes"] == vectors._recent.currsize <= module.CACHE_BYTES
+    assert all(vector.base is None for vector, _ in vectors._recent.values())
+
+
+async def test_a_provider_with_other_dimensions_than_the_index_writes_nothing():
+    with pytest.raises(ProviderMisconfigured, match="3 dimensions"):
+        await source_over(embedder_over(Provider()), dimensions=3).get(texts("a"))
 
 
 async def test_a_run_that_is_stopping_asks_for_nothing_more():
-    provider = Provider()
-    with pytest.raises(ProviderUnavailable):
-        await source_over(provider, stop_reason="lock_lost").get(texts("a"))
+    provider, meter = Provider(), Meter()
+    meter.stop_reason = "lock_lost"
+    with pytest.raises(Stopped):
+        await source_over(embedder_over(provider), meter=meter).get(texts("a"))
     assert provider.sent == []
+
+
+async def test_nothing_to_find_asks_nobody():
+    database = Database()
+    assert (await source_over(embedder_over(Provider()), database).get({})).vectors == {}
+    assert database.questions == 0
