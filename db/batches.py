@@ -86,7 +86,7 @@ class TextRefusal:
 
 
 async def free_models(connection: Connection) -> list[int]:
-    """Return the models with texts that no batch has."""
+    """Return the models, active or being built, with texts that no batch has."""
     return [row[0] for row in await (await connection.execute(_SQL["free_models"])).fetchall()]
 
 

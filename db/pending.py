@@ -164,8 +164,10 @@ async def ready_pages(connection: Connection, source_id: UUID, *, after: int, li
 async def tidy(connection: Connection) -> int:
     """Drop texts that nobody waits for, unless a batch is embedding them, and return how many.
 
-    One with a vector stays until it is in the index, or for `KEPT`: pages that come later may need it.
+    One with a vector stays until it is in the index, or for `KEPT`: pages that come later may need it. Pages that were
+    parked under a model that is retired by now are left to the next crawl.
     """
+    await connection.execute(_SQL["forget_retired"])
     return (await connection.execute(_SQL["drop_settled_texts"], {"kept": KEPT})).rowcount
 
 

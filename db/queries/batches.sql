@@ -7,7 +7,9 @@ b.completed, b.failed, b.tokens, b.day, b.reserved, b.created_at, b.submitted_at
 -- free_models --
 SELECT DISTINCT t.model_id
 FROM pending_texts AS t
-WHERE t.batch_id IS NULL
+JOIN embedding_models AS m ON m.id = t.model_id
+WHERE m.state <> 'retired'
+  AND t.batch_id IS NULL
   AND t.embedding IS NULL
   AND t.refusal IS NULL
 ORDER BY t.model_id

@@ -163,6 +163,10 @@ WHERE p.source_id = %(source_id)s
       SELECT FROM failed_pages AS f
       WHERE f.source_id = %(source_id)s AND f.url = p.url AND f.last_failed_at >= %(started_at)s
   )
+  AND NOT EXISTS (
+      SELECT FROM pending_pages AS q
+      WHERE q.source_id = %(source_id)s AND q.url = p.url AND q.created_at >= %(started_at)s
+  )
   AND p.url <> ALL (%(gone)s)
 
 -- due_failures --

@@ -71,6 +71,12 @@ WHERE p.source_id = %(source_id)s
 ORDER BY p.id
 LIMIT %(limit)s
 
+-- forget_retired --
+DELETE FROM pending_pages AS p
+USING embedding_models AS m
+WHERE m.id = p.model_id
+  AND m.state = 'retired'
+
 -- drop_settled_texts --
 WITH awaited AS MATERIALIZED (
     SELECT DISTINCT

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from scrapy.exceptions import UsageError
 
-from db import jobs, overview, sources, usage
+from db import jobs, overview, pending, sources, usage
 from lcl_spiders import ledger
 from lcl_spiders.console import CommandFailed, IndexCommand, ago, lasting, plain_table, whole_number
 from lcl_spiders.sources.shown import standing
@@ -87,6 +87,7 @@ class Command(IndexCommand):
             states = await overview.sources(connection, source_id=source.id if source else None)
             runs = await jobs.recent(connection, slug=source.slug if source else None, limit=opts.limit)
             spent = await usage.by_day(connection, ledger.SAVED_TOKENS)
+            waiting = await pending.standing(connection)
             total = await overview.ledger(connection, source.id if source else None)
             if source is not None:
                 failed = await overview.failed_pages(connection, source.id, limit=opts.limit)
@@ -94,7 +95,14 @@ class Command(IndexCommand):
             summed = {**asdict(total), "money": ledger.money(total.counters, price) if total.runs else None}
             told = [_with_figures(run) for run in runs]
             tokens = {"days": ledger.days(spent, price), "in_all": ledger.in_all(spent, price)}
-            answer = {"sources": states, "runs": told, "failed_pages": failed, "ledger": summed, "tokens": tokens}
+            answer = {
+                "sources": states,
+                "runs": told,
+                "failed_pages": failed,
+                "ledger": summed,
+                "tokens": tokens,
+                "waiting": waiting,
+            }
             self.print_json(answer)
             return 0
         if not states:
@@ -107,6 +115,8 @@ class Command(IndexCommand):
         if source is None and spent:
             self.say("\ntokens, of all sources")
             self.console.print(ledger.days_table(spent, price, limit=DAYS))
+        if waiting.pages:
+            self.say(f"\n{waiting.pages:,} pages wait for texts in batches: scrapy batches")
         return 0
 
     def _price(self) -> Price | None:

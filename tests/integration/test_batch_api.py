@@ -244,6 +244,17 @@ async def test_pages_of_a_model_that_is_not_the_active_one_any_more_are_left_to_
     assert await urls(connection) == []
 
 
+async def test_nothing_is_submitted_for_a_model_that_is_retired(
+    index: Index, shared: Runtime, apis: Apis, provider: BatchProvider, connection: Connection
+) -> None:
+    await park(index, page(index.url("a"), "one"))
+    await pending.add_texts(connection, index.model.id, {digest("two"): "two"})
+    await connection.execute("UPDATE embedding_models SET state = 'retired'")
+    assert (await submit(shared, apis)).batches == []
+    assert await value(connection, "SELECT count(*) FROM pending_pages") == 0
+    assert await rows(connection, "SELECT text FROM pending_texts") == [("two",)]
+
+
 async def test_a_source_that_a_run_holds_waits(
     index: Index, shared: Runtime, apis: Apis, provider: BatchProvider, connection: Connection
 ) -> None:

@@ -122,6 +122,10 @@ async def test_a_known_page_keeps_its_old_version_until_its_new_texts_are_there(
     site["/boats"] = html("/boats", [*prose("/boats", 3), *prose("submarines", 1)])
     succeeded(site, database_url, env=provider.env)
     assert await contents(connection) == before
+    counted = (await last_job(connection))["stats"]
+    assert (counted["pages/pending"], counted["pages/unchanged"], counted.get("pages/unasked", 0)) == (1, 3, 0)
+    shown = run_scrapy("status", database_url=database_url).stdout
+    assert "1 pages wait for texts in batches: scrapy batches" in shown
     batches(provider, database_url, "submit")
     provider.end()
     batches(provider, database_url, "poll")
