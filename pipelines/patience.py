@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from functools import partial
 from typing import TYPE_CHECKING
@@ -28,12 +29,15 @@ if TYPE_CHECKING:
     from pipelines.limits import Limits
     from pipelines.providers import Embedded, EmbeddingProvider
 
+logger = logging.getLogger(__name__)
+
 ATTEMPTS = 6
 PROBES = 3
 GIVE_UP_AFTER = 120.0  # seconds in which nothing that was asked for has succeeded
 FIRST_TOKENS = 2_000  # of a request, before it is known how fast the provider is
 SHARE_OF_TIMEOUT = 1 / 3  # that a request may take before the next ones are made smaller
 PROBE_TOKENS = 10
+TOLD_FROM = 5.0  # seconds of waiting that an operator should hear of
 MARGIN = 0.05  # seconds
 OPEN_FOR = 15  # seconds before a provider that was given up is asked again
 
@@ -65,7 +69,8 @@ class Patience:
         self._limits = limits
         self._timeout = timeout
         self._open_for = open_for
-        self._trouble_since: float | None = None
+        self._trouble: ProviderBusy | None = None
+        self._trouble_since = 0.0
         self._breakers = AsyncCircuitBreakerFactory(
             default_threshold=1,
             default_ttl=open_for,
@@ -87,7 +92,7 @@ class Patience:
         if seconds := await self.opens_in():
             # Whoever begins can wait; asked before its time, the breaker would only say no. Its clock is another one.
             await asyncio.sleep(seconds + MARGIN)
-        self._trouble_since = None
+        self._trouble = None
         try:
             async with await self._breaker(), asyncio.timeout(self._timeout):
                 try:
@@ -95,9 +100,10 @@ class Patience:
                 except ProviderBusy as error:
                     raise ProviderUnavailable(str(error)) from error
         except TimeoutError as error:
+            why = f" ({self._trouble})" if self._trouble is not None else ""
             msg = (
-                f"the embedding provider {self._provider.name} did not answer a health check in {self._timeout:.0f} s. "
-                "Check OPENAI_BASE_URL, or raise LCL_EMBEDDING_TIMEOUT"
+                f"the embedding provider {self._provider.name} did not answer a health check in {self._timeout:.0f} s"
+                f"{why}. Check OPENAI_BASE_URL, or raise LCL_EMBEDDING_TIMEOUT"
             )
             raise ProviderUnavailable(msg) from error
         except OpenedState as error:
@@ -127,6 +133,10 @@ class Patience:
             if is_permitted:
                 self._limits.answered(tokens, 0, RateLimits())
             raise self._is_open() from error
+
+    def give_back(self, tokens: int) -> None:
+        """Return to the limits what was permitted for a request that is not made after all."""
+        self._limits.answered(tokens, 0, RateLimits())
 
     async def _breaker(self) -> AsyncCircuitBreaker:
         return await self._breakers.get_breaker(self._provider.name)
@@ -180,47 +190,47 @@ class Patience:
 
     def _is_hopeless(self, error: ProviderBusy) -> bool:
         """Whether nothing has succeeded for so long, or will for so long. That others get through is a sign of life."""
-        trouble = 0.0 if self._trouble_since is None else time.monotonic() - self._trouble_since
+        trouble = 0.0 if self._trouble is None else time.monotonic() - self._trouble_since
         return trouble + (error.retry_after or 0.0) > GIVE_UP_AFTER
 
     def _wait(self, state: RetryCallState) -> float:
         """Return how long this request waits by itself. What the provider asks for holds for all requests."""
         error = _busy(state)
-        if error.retry_after is not None:
-            self._limits.pause(error.retry_after)
-            return 0.0
-        seconds = _backoff(state)
-        if error.is_limit:
-            self._limits.pause(seconds)
-            return 0.0
-        return seconds
+        seconds = _backoff(state) if error.retry_after is None else error.retry_after
+        log = logger.warning if seconds >= TOLD_FROM else logger.info
+        log("%s; asked again in %.1f s", error, seconds)
+        if error.retry_after is None and not error.is_limit:
+            return seconds
+        self._limits.pause(seconds)
+        return 0.0
 
     async def _once(self, call: Callable[[], Awaitable[Embedded]], tokens: int) -> Embedded:
         spent, told = tokens, RateLimits()
         began = time.monotonic()
         try:
-            async with asyncio.timeout(self._timeout):
-                answer = await call()
+            answer = await self._in_time(call)
             spent, told = answer.total_tokens or tokens, answer.limits
-        except TimeoutError as error:
-            msg = f"the embedding provider {self._provider.name} did not answer in {self._timeout:.0f} s"
-            self._note_trouble(tokens, is_late=True)
-            raise ProviderBusy(msg, is_late=True) from error
         except ProviderBusy as error:
             told = error.limits or told
-            self._note_trouble(tokens, is_late=error.is_late)
+            if self._trouble is None:
+                self._trouble_since = time.monotonic()
+            self._trouble = error
+            if error.is_late:
+                self._note_speed(tokens, 2 * self._timeout)  # how long it would have taken is not known
             raise
         finally:
             self._limits.answered(tokens, spent, told)
-        self._trouble_since = None
+        self._trouble = None
         self._note_speed(tokens, time.monotonic() - began)
         return answer
 
-    def _note_trouble(self, tokens: int, *, is_late: bool) -> None:
-        if self._trouble_since is None:
-            self._trouble_since = time.monotonic()
-        if is_late:
-            self._note_speed(tokens, 2 * self._timeout)  # how long it would have taken is not known
+    async def _in_time(self, call: Callable[[], Awaitable[Embedded]]) -> Embedded:
+        try:
+            async with asyncio.timeout(self._timeout):
+                return await call()
+        except TimeoutError as error:
+            msg = f"the embedding provider {self._provider.name} did not answer in {self._timeout:.0f} s"
+            raise ProviderBusy(msg, is_late=True) from error
 
     def _note_speed(self, tokens: int, seconds: float) -> None:
         """Bound the next requests by what could have been answered in time; a small one is no reason to shrink."""

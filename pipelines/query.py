@@ -103,7 +103,7 @@ async def _embed(embedder: Embedder, model: Model, query: str) -> Embedding:
     """Embed with the active model, or not at all: distances between two models' vectors mean nothing."""
     configured = f"{embedder.spec.provider}/{embedder.model}"
     if (embedder.spec.provider, embedder.model) == (model.provider, model.name):
-        answer = await embedder.embed([query], Query())
+        answer = await embedder.embed([query], Query(), is_urgent=True)
         size = answer.vectors.shape[-1]
         if size == model.dimensions:
             vector: Embedding = answer.vectors[0]

@@ -93,7 +93,7 @@ async def test_vectors_that_come_shuffled_are_put_in_order_by_their_index(site, 
     provider.fault = "shuffled"
     assert crawl(site, database_url, provider).code == 0
     for content, embedding in await rows(connection, "SELECT content, embedding FROM page_embeddings"):
-        _, answer = FaultyProvider("").answer([content])
+        answer = FaultyProvider("").answer([content], {"encoding_format": "base64"}).body
         ours = embedding.to_numpy()
         theirs = np.frombuffer(base64.b64decode(answer["data"][0]["embedding"]), dtype=np.float32)
         assert np.allclose(ours, theirs / np.linalg.norm(theirs), atol=1e-6)

@@ -105,7 +105,7 @@ async def test_a_foreign_database_is_never_migrated_unasked(site, empty_database
                 "OPENAI_BASE_URL": "http://127.0.0.1:1/v1",
                 "LCL_EMBEDDING_TIMEOUT": "1",
             },
-            "did not answer a health check",
+            "127.0.0.1:1 does not answer",
         ),
     ],
     ids=["no key", "wrong dimension", "unknown model", "provider away"],

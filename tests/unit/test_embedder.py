@@ -48,6 +48,12 @@ async def test_a_lone_text_leaves_when_the_linger_is_over():
     assert (await embedder_over(provider, linger=0.001).embed(["a"], Meter())).total_tokens == 1
 
 
+async def test_what_is_urgent_does_not_wait_for_the_linger():
+    provider = Provider()
+    await embedder_over(provider, linger=3600.0).embed(["a"], Meter(), is_urgent=True)
+    assert provider.sent == [["a"]]
+
+
 async def test_a_full_batch_does_not_wait_for_the_linger():
     provider = Provider()
     embedder = embedder_over(provider, linger=3600.0, batch_size=2)
