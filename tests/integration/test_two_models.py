@@ -175,6 +175,23 @@ async def test_a_run_goes_on_with_a_model_that_took_over_while_it_was_built(data
     assert await manifests.count_pending(connection, old.id) == 1
 
 
+async def test_a_run_that_parks_pages_while_its_model_is_replaced_ends_cleanly(database_url, connection, provider, env):
+    with LocalSite(small_town()) as site:
+        assert crawl(site, database_url, env=env).code == 0
+        site["/market"] = html("Market", tale("cheese"))
+        known = await models.build(connection, FINE)
+        by_batch = {**env, "LCL_EMBEDDING_BATCH": "true"}
+        _, code, stderr = await crawl_through_a_switch(site, database_url, by_batch, connection, known)
+        assert code == 1, stderr
+        job = await last_job(connection)
+        assert (job["status"], job["reason"]) == ("failed", "model_changed")
+        assert await value(connection, "SELECT count(*) FROM pending_pages") == 0
+        assert await is_sound(connection)
+        site.not_found = lambda _: Page("not found", status=404)
+        assert crawl(site, database_url, env=by_batch).code == 0
+    assert await rows(connection, "SELECT model_id FROM pending_pages") == [(known.id,)]
+
+
 async def test_a_run_that_knows_nothing_of_the_new_model_ends_cleanly_and_blames_nobody(
     database_url, connection, provider, env
 ):
