@@ -86,12 +86,18 @@ class Settler:
         return self._budget.request(self._provider.name, self._provider.model, self.dimensions, tokens)
 
     async def _ration(self, texts: Sequence[Text], error: TokenLimitReached, attempts: int) -> int:
-        """Embed as many texts of a batch as a limit has room for, and turn the others away."""
-        fitting = within([text.tokens for text in texts], error.left)
-        without = await self.settle(texts[:fitting], attempts=attempts) if fitting else 0
-        for text in texts[fitting:]:
+        """Embed as many texts of a batch as a limit has room for, and turn the others away, but no person's query."""
+        for text in texts:
+            text.payer = text.query or text.payer
+        of_queries = [text for text in texts if isinstance(text.payer, Query)]
+        others = [text for text in texts if not isinstance(text.payer, Query)]
+        fitting = within([text.tokens for text in others], error.left)
+        without = len(others) - fitting
+        for group in filter(None, (of_queries, others[:fitting])):
+            without += await self.settle(group, attempts=attempts)
+        for text in others[fitting:]:
             self._room.settle(text, error)
-        return without + len(texts) - fitting
+        return without
 
     async def _isolate(self, texts: Sequence[Text], error: ProviderRefused) -> int:
         """Halve a batch that is refused until the text that is refused stands alone."""

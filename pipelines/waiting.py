@@ -10,6 +10,8 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from pipelines.budget import TokenLimitReached
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -90,6 +92,11 @@ class Text:
     payer: Meter
     wanted_by: list[tuple[Order, int]] = field(default_factory=list)
     is_sent: bool = False
+
+    @property
+    def query(self) -> Query | None:
+        """A person's query that waits for the text, also where somebody else asked first."""
+        return next((order.meter for order, _ in self.wanted_by if isinstance(order.meter, Query)), None)
 
 
 @dataclass(eq=False, slots=True)
@@ -224,7 +231,7 @@ class WaitingRoom:
             del self._door[order]
             self._inside[order] = None
             for index, name in enumerate(order.texts):
-                if (kept := self._kept.get(name)) is not None:
+                if (kept := self._kept.get(name)) is not None and _is_answer_for(order, kept.answer):
                     kept.holders.add(order)
                     self._give(order, index, kept.answer)
                     continue
@@ -250,6 +257,11 @@ class WaitingRoom:
 
 def _of_another(answer: Answer | ProviderError) -> Answer | ProviderError:
     return Answer(answer.vector, answer.tokens, is_own=False) if isinstance(answer, Answer) else answer
+
+
+def _is_answer_for(order: Order, answer: Answer | ProviderError) -> bool:
+    """Return whether an answer to another holds for an order as well: a limit on tokens is none to a query."""
+    return not (isinstance(order.meter, Query) and isinstance(answer, TokenLimitReached))
 
 
 def byte_length(text: str) -> int:

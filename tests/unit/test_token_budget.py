@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -115,6 +116,17 @@ async def test_a_query_is_held_up_by_no_limit() -> None:
     found = await embedder_over(provider, budget).embed(["a query"], Query())
     assert found.vectors.shape == (1, 2)
     assert budget.tries == 0
+
+
+async def test_a_query_that_waits_for_the_texts_of_a_run_is_answered_beyond_the_limit() -> None:
+    provider = Provider()
+    embedder = embedder_over(provider, Limited(0))
+    await embedder.check()
+    run = asyncio.create_task(embedder.embed_each(WORDS, Meter()))
+    queries = [asyncio.create_task(embedder.embed([text], Query())) for text in (WORDS[3], "another")]
+    assert [(await query).vectors.shape for query in queries] == [(1, 2), (1, 2)]
+    assert [isinstance(answer, Answer) for answer in await run] == [False, False, False, True, False]
+    assert sorted(provider.sent) == ["another", WORDS[3]]
 
 
 async def test_a_budget_that_cannot_be_asked_is_the_databases_fault() -> None:
