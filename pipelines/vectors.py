@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from cachetools import LRUCache
 
-from db import pages
+from db import pages, pending
 from pipelines.budget import Allowance, within
 from pipelines.providers import ProviderError, ProviderMisconfigured, ProviderRefused
 from pipelines.waiting import byte_length, estimated_tokens
@@ -80,6 +80,16 @@ class VectorSource:
         if missing:
             await self._embed(missing, found)
         return found
+
+    async def keep(self, texts: Mapping[bytes, str]) -> None:
+        """Store the vectors that a limit left over of texts that cannot be used now, since they are paid for.
+
+        `find` has them then in every process. Raises `DatabaseUnavailable`.
+        """
+        found = await self.find(texts)
+        if found.embedded:
+            paid = {digest: (texts[digest], found.vectors[digest]) for digest in found.embedded}
+            await self._runtime.use_connection(lambda connection: pending.keep(connection, self._model_id, paid))
 
     async def find(self, texts: Mapping[bytes, str]) -> Found:
         """Return the vectors that are there already, and what was refused before. Raises `DatabaseUnavailable`."""

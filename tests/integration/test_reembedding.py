@@ -10,17 +10,19 @@ import pytest
 from db import activation, coverage, manifests, models, page_writes, pages
 from db.connection import connect
 from db.search import search_pages
+from pipelines import index_model, runtime
+from pipelines.budget import TokenLimitReached
 from pipelines.providers import ProviderUnavailable
 from pipelines.reembedding.activate import NotActivated, activate
+from pipelines.reembedding.build import Build
 from tests.support.embeddings import EmbeddingServer, embedding_server, vector
 from tests.support.postgres import is_waiting, value
-from tests.support.reembedding import FINE, NEW, OLD, Moving, moving, text_of
+from tests.support.reembedding import FINE, NEW, OLD, Moving, config, moving, text_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from db.models import Model
-    from pipelines.reembedding.build import Build
 
 TOPICS = ("harbour", "library", "market", "museum")
 
@@ -210,6 +212,31 @@ class TestSwitching:
             assert (hit.content, hit.url) == (text, index.index.url("museum"))
             if name == "old":
                 await switch(index, model, build)
+
+
+class TestSpending:
+    """A build obeys the limit of the day and is counted, as crawls are."""
+
+    async def test_a_build_that_meets_the_days_limit_goes_on_with_the_next_and_pays_nothing_twice(
+        self, index, provider, database_url
+    ):
+        shared = await runtime.lease(config(database_url, max_tokens_per_day=1500))
+        try:
+            model = await models.build(index.connection, NEW)
+            build = Build(shared, model, await index_model.embedder_of(shared, model))
+            with pytest.raises(TokenLimitReached, match="would exceed the day's 1,500"):
+                await build.run()
+        finally:
+            await runtime.give_back(shared)
+        sent = provider.sent("new")
+        assert 0 < len(sent) < len(set().union(*(await index.expected(model)).values()))
+        assert await index.spent(model) == (len(sent), build.progress.tokens, 0)
+
+        _, again = await index.begin()
+        assert await again.run() == 0
+        assert len(set(provider.sent("new"))) == len(provider.sent("new"))
+        assert await index.texts(model) == await index.expected(model)
+        assert await index.spent(model) == (len(provider.sent("new")), build.progress.tokens + again.progress.tokens, 0)
 
 
 class TestFreeing:

@@ -15,7 +15,7 @@ from tests.support.crawl import crawl, last_job, stats
 from tests.support.door import PATIENT, Door
 from tests.support.embeddings import EmbeddingServer, embedding_server
 from tests.support.postgres import rows, value
-from tests.support.reembedding import FINE, NEW, OLD, config
+from tests.support.reembedding import FINE, NEW, OLD, config, text_of
 from tests.support.scrapy import started_scrapy
 from tests.support.site import html, prose, small_town, tale
 
@@ -113,6 +113,28 @@ async def test_a_second_model_that_fails_in_mid_run_is_left_out_from_there(datab
     assert (await stats(connection))["pages/changed"] == 2
     assert await covered(connection, model) == set()
     assert await is_sound(connection)
+
+
+async def test_a_second_model_that_meets_a_limit_on_tokens_is_left_out_from_there(
+    database_url, connection, provider, env
+):
+    with LocalSite(small_town()) as site:
+        assert crawl(site, database_url, env=env).code == 0
+        model = await models.build(connection, NEW)
+        site["/market"] = html("Market", tale("cheese"))
+        # Room for the page under one model by estimate, a third of its bytes, and not for as much again.
+        used = await value(connection, "SELECT sum(tokens) FROM embedding_usage")
+        limit = str(used + len(text_of("cheese")) * 14 // 30)
+        done = crawl(site, database_url, env={**env, "LCL_MAX_TOKENS_PER_DAY": limit})
+    assert done.code == 0, done.stderr
+    assert done.stderr.count("the run goes on without openai/new") == 1
+    counted = await stats(connection)
+    assert counted["pages/changed"] == 1
+    assert [alert["name"] for alert in counted["alerts"]] == ["building_left_behind"]
+    assert await covered(connection, model) == set()
+    assert await is_sound(connection)
+    kept = await rows(connection, "SELECT text FROM pending_texts WHERE model_id = %s ORDER BY text", model.id)
+    assert [text for (text,) in kept] == sorted(provider.sent("new")) != []
 
 
 async def test_a_page_that_the_second_model_refuses_is_written_under_the_active_one(
