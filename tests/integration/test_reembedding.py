@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from db import activation, coverage, manifests, models, page_writes, pages
+from db import activation, coverage, manifests, models, page_writes, pages, pending
 from db.connection import connect
+from db.pending import PendingPage
 from db.search import search_pages
 from pipelines import index_model, runtime
 from pipelines.budget import TokenLimitReached
@@ -16,7 +17,8 @@ from pipelines.providers import ProviderUnavailable
 from pipelines.reembedding.activate import NotActivated, activate
 from pipelines.reembedding.build import Build
 from tests.support.embeddings import EmbeddingServer, embedding_server, vector
-from tests.support.postgres import is_waiting, value
+from tests.support.index import digest
+from tests.support.postgres import is_waiting, rows, value
 from tests.support.reembedding import FINE, NEW, OLD, Moving, config, moving, text_of
 
 if TYPE_CHECKING:
@@ -252,6 +254,26 @@ class TestFreeing:
         assert freed.embeddings > len(TOPICS)
         assert await value(index.connection, "SELECT count(*) FROM page_manifests") == 0
         assert await is_sound(index)
+
+    async def test_what_waited_for_batches_goes_too_but_what_a_batch_is_paid_for(self, index, monkeypatch):
+        monkeypatch.setattr(activation, "PAGES_AT_A_TIME", 2)
+        model, _ = await index.begin()
+        texts = {word: digest(word) for word in ("free", "another", "more", "asked", "answered")}
+        await pending.add_texts(index.connection, model.id, {each: word for word, each in texts.items()})
+        opened = "INSERT INTO embedding_batches (model_id, texts, day) VALUES (%s, 2, now()) RETURNING id"
+        ((batch,),) = await rows(index.connection, opened, model.id)
+        in_batch = [texts["asked"], texts["answered"]]
+        query = "UPDATE pending_texts SET batch_id = %s WHERE chunk_hash = ANY (%s)"
+        await index.connection.execute(query, (batch, in_batch))
+        query = "UPDATE pending_texts SET refusal = 'no', kind = 'embedding_refused' WHERE chunk_hash = %s"
+        await index.connection.execute(query, (texts["answered"],))
+        parked = PendingPage(index.index.url("new"), digest("new"), None, {texts["free"]: "free"}, {})
+        async with page_writes.write(index.connection, index.index.source.domain, index.index.fence):
+            await pending.park(index.connection, index.index.source.id, model.id, [parked])
+        await models.retire(index.connection, model)
+        await activation.free(index.connection, model)
+        assert await value(index.connection, "SELECT count(*) FROM pending_pages") == 0
+        assert await rows(index.connection, "SELECT text FROM pending_texts") == [("asked",)]
 
     async def test_what_was_freed_in_part_is_freed_by_the_next_call(self, index):
         model, build = await index.begin()
