@@ -34,6 +34,7 @@ from db import models
 from db.connection import Address
 from pipelines import runtime
 from pipelines.arguments import RunArguments
+from pipelines.budget import TokenLimits
 from pipelines.chunker import Chunk
 from pipelines.config import Config
 from pipelines.embedding import EmbeddingPipeline
@@ -77,6 +78,7 @@ def config(home: Path, embedding: EmbeddingConfig) -> Config:
         database=Address(url=None, folder=home / "postgres"),
         lock_database_url=None,
         embedding=embedding,
+        limits=TokenLimits(),
         chunk_size=1000,
         recrawl_after=0,
         max_failure_share=0.5,

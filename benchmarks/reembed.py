@@ -35,6 +35,7 @@ from lcl_spiders.console import plain_table
 from lcl_spiders.extraction import ExtractionError
 from lcl_spiders.extraction.extract import extract_page
 from pipelines import index_model, query, runtime
+from pipelines.budget import TokenLimits
 from pipelines.chunker import Chunker, distinct
 from pipelines.config import Config
 from pipelines.embedding_config import EmbeddingConfig
@@ -64,6 +65,7 @@ def config(url: str) -> Config:
         database=Address(url=url, folder=None),
         lock_database_url=None,
         embedding=EmbeddingConfig("local", None, None),
+        limits=TokenLimits(),
         chunk_size=OLD_SIZE,
         recrawl_after=0,
         max_failure_share=0.5,

@@ -90,8 +90,12 @@ async def free(
         freed = await _one(connection, "free", model_id=model.id, after=after, upto=upto)
         after, done, embeddings, pages = upto, done + looked_at, embeddings + freed[0], pages + freed[1]
         told(done, max(done, total[0]))
+    for waiting in ("free_parked", "free_texts"):
+        values = {"model_id": model.id, "limit": PAGES_AT_A_TIME}
+        while (await connection.execute(_SQL[waiting], values)).rowcount:
+            pass
     # Until then the space is nobody's; autovacuum would come to it, too, but later.
-    await connection.execute("VACUUM (ANALYZE) page_embeddings, page_manifests")
+    await connection.execute("VACUUM (ANALYZE) page_embeddings, page_manifests, pending_pages, pending_texts")
     return Freed(embeddings, pages, index_bytes)
 
 

@@ -23,6 +23,7 @@ PRESENT = (
     "pages/unchanged",
     "pages/not_modified",
     "pages/duplicate",
+    "pages/pending",
     "pages/skipped_recent",
     "pages/skipped_lastmod",
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import psycopg
 
@@ -132,3 +132,41 @@ async def held(connection: Connection, domains: Iterable[str]) -> set[str]:
         (list(domains),),
     )
     return {row[0] for row in await cursor.fetchall()}
+
+
+class OneAtATime:
+    """A session's advisory lock by name: of several processes that do the same errand, one is at it.
+
+    Raises nothing where it cannot be had: `is_ours` says so. A direct connection, as for `DomainLock`.
+    """
+
+    def __init__(self, url: str, name: str) -> None:
+        self.is_ours = False
+        self._url = url
+        self._name = name
+        self._connection: Connection | None = None
+
+    async def __aenter__(self) -> Self:
+        self._connection = await open_connection(self._url, tcp_keepalives_idle="20", tcp_keepalives_interval="5")
+        cursor = await self._connection.execute(
+            "SELECT pg_try_advisory_lock(hashtextextended('lcl-' || %s, 0))", (self._name,)
+        )
+        self.is_ours = await cursor.fetchone() == (True,)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.close()
+
+    async def confirm(self) -> None:
+        """Return if the lock is still held, before a step not to be taken twice. Raises `DatabaseUnavailable`."""
+        try:
+            if self._connection is not None and self.is_ours:
+                async with asyncio.timeout(ANSWER_TIMEOUT):
+                    await self._connection.execute("SELECT 1")
+                return
+        except (psycopg.Error, TimeoutError, OSError):
+            pass
+        msg = f"the lock of the {self._name} is lost: another process may be at them. Nothing more was done; try again"
+        raise DatabaseUnavailable(msg)

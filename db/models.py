@@ -78,6 +78,15 @@ async def active(connection: Connection) -> Model | None:
     return next((model for model in await every(connection) if model.state == "active"), None)
 
 
+async def get(connection: Connection, model_id: int) -> Model:
+    """Return a stored model. Raises `LookupError`."""
+    for model in await every(connection):
+        if model.id == model_id:
+            return model
+    msg = f"there is no model {model_id}"
+    raise LookupError(msg)
+
+
 async def in_use(connection: Connection) -> tuple[Model | None, list[Model]]:
     """Return the active model, and those that are being built."""
     models = await every(connection)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from db.pages import Embedding
 
@@ -105,6 +105,23 @@ class DuplicatePage:
 
     row: PageRow
     original: int
+
+
+@dataclass(frozen=True, slots=True)
+class ParkedPage:
+    """A page that is to be written when the texts in `awaits`, by chunk hash, have vectors.
+
+    `known_hash` is the content hash that the index has for it now, None for a page that is new.
+    """
+
+    row: PageRow
+    known_hash: bytes | None
+    awaits: Mapping[bytes, str]
+
+    @property
+    def url(self) -> str:
+        """The page's URL."""
+        return self.row.url
 
 
 @dataclass(frozen=True, slots=True)

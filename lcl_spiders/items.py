@@ -48,6 +48,7 @@ class PageItem:
     content_hash: bytes | None = field(default=None, repr=False)
     chunks: Sequence[Chunk] = field(default=(), repr=False)
     vectors: Mapping[bytes, Any] = field(default_factory=dict, repr=False)
+    awaits: Mapping[bytes, str] = field(default_factory=dict, repr=False)
     covers: Sequence[Cover] = field(default=(), repr=False)
 
 

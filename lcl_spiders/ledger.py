@@ -7,7 +7,7 @@ spent. A counter that is missing is 0.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from rich.filesize import decimal
@@ -20,7 +20,11 @@ if TYPE_CHECKING:
     from rich.table import Table
     from scrapy.settings import BaseSettings
 
+    from db.usage import Day
+
 PRICE = "LCL_PRICE_PER_MILLION_TOKENS"
+CURRENCY = "LCL_PRICE_CURRENCY"
+BATCH_SHARE = 0.5  # of the price, for tokens that came by a batch (https://openai.com/api/pricing)
 
 RUNGS = {
     "recent": "checked lately",
@@ -35,6 +39,8 @@ RUNGS = {
 
 UNITS = ("pages", "requests", "bytes", "chunks", "tokens")
 
+SAVED_TOKENS = tuple(f"saved/{rung}/tokens" for rung in RUNGS)
+
 _SPENT = {
     "requests": ("requests/sent", "requests/other"),
     "bytes": ("bytes/downloaded",),
@@ -42,6 +48,18 @@ _SPENT = {
     "tokens": ("tokens/embedded",),
 }
 _LEAST_MONEY = 0.0001
+
+
+@dataclass(frozen=True)
+class Price:
+    """What a million tokens cost, in a currency that is only ever shown."""
+
+    per_million: float
+    currency: str
+
+    def of(self, tokens: float, batched: float = 0) -> float:
+        """Return what tokens cost; `batched` of them came by a batch, for less."""
+        return (tokens - batched * (1 - BATCH_SHARE)) * self.per_million / 1e6
 
 
 @dataclass(frozen=True)
@@ -53,8 +71,8 @@ class Row:
     money: float | None
 
 
-def price(settings: BaseSettings) -> float | None:
-    """Return the price of a million tokens, None when none is set. Raises `ValueError` that names the setting."""
+def price(settings: BaseSettings) -> Price | None:
+    """Return the price of tokens, None when none is set. Raises `ValueError` that names the setting."""
     given = settings.get(PRICE)
     if given is None or str(given).strip() == "":
         return None
@@ -65,13 +83,13 @@ def price(settings: BaseSettings) -> float | None:
     if not 0 <= value < math.inf:
         msg = f"{PRICE} is {given!r}: give a number of at least 0, or nothing for a ledger without money"
         raise ValueError(msg)
-    return value
+    return Price(value, str(settings.get(CURRENCY) or "USD"))
 
 
-def rows(stats: Mapping[str, Any], price: float | None = None) -> list[Row]:
+def rows(stats: Mapping[str, Any], price: Price | None = None) -> list[Row]:
     """Return what was spent, what each rung saved that saved anything, and the sum of what was saved.
 
-    Nothing when nothing was counted. `price` is for a million tokens, in any currency.
+    Nothing when nothing was counted.
     """
     spent = {unit: sum(_count(stats, key) for key in keys) for unit, keys in _SPENT.items()}
     rungs = {rung: {unit: _count(stats, f"saved/{rung}/{unit}") for unit in UNITS} for rung in RUNGS}
@@ -85,42 +103,71 @@ def rows(stats: Mapping[str, Any], price: float | None = None) -> list[Row]:
     ]
 
 
-def money(stats: Mapping[str, Any], price: float | None) -> dict[str, float] | None:
+def money(stats: Mapping[str, Any], price: Price | None) -> dict[str, float | str] | None:
     """Return the price of a million tokens, and what was spent and saved at it; None without a price."""
     if price is None:
         return None
-    saved = sum(_count(stats, f"saved/{rung}/tokens") for rung in RUNGS)
     return {
-        "price_per_million_tokens": price,
-        "spent": _cost(_count(stats, "tokens/embedded"), price),
-        "saved": _cost(saved, price),
+        "price_per_million_tokens": price.per_million,
+        "currency": price.currency,
+        "spent": price.of(_count(stats, "tokens/embedded")),
+        "saved": price.of(sum(_count(stats, key) for key in SAVED_TOKENS)),
     }
 
 
-def as_table(ledger: Sequence[Row]) -> Table:
+def days(usage: Sequence[Day], price: Price | None) -> list[dict[str, Any]]:
+    """Return what each day spent and saved, with money when there is a price."""
+    told = [asdict(day) for day in usage]
+    if price is not None:
+        for day in told:
+            day["money"] = _money_of(day, price)
+    return told
+
+
+def in_all(usage: Sequence[Day], price: Price | None) -> dict[str, Any]:
+    """Return the sum over days, with money when there is a price."""
+    units = ("requests", "texts", "tokens", "batched", "reserved", "saved")
+    total: dict[str, Any] = {unit: sum(getattr(day, unit) for day in usage) for unit in units}
+    return total if price is None else {**total, "money": _money_of(total, price)}
+
+
+def _money_of(figures: Mapping[str, Any], price: Price) -> dict[str, float]:
+    return {"spent": price.of(figures["tokens"], figures["batched"]), "saved": price.of(figures["saved"])}
+
+
+def days_table(usage: Sequence[Day], price: Price | None, *, limit: int) -> Table:
+    """Return the newest days and the sum of all as a table."""
+    columns = ["day (UTC)", "requests", "texts", "tokens", "by batch", "saved"]
+    if price is not None:
+        columns += [f"spent, {price.currency}", f"saved, {price.currency}"]
+    table = plain_table(*columns, right=columns[1:])
+    shown = [(f"{day['day']:%Y-%m-%d}", day) for day in days(usage[:limit], price)]
+    for name, figures in [*shown, ("in all", in_all(usage, price))]:
+        cells = [f"{figures[unit]:,}" for unit in ("requests", "texts", "tokens", "batched", "saved")]
+        cells += [as_money(figures["money"][kind]) for kind in ("spent", "saved") if price is not None]
+        table.add_row(name, *cells)
+    return table
+
+
+def as_table(ledger: Sequence[Row], price: Price | None = None) -> Table:
     """Return the ledger as a table; a figure that is 0 is left blank between the first and the last row."""
-    has_money = any(row.money is not None for row in ledger)
-    columns = ("ledger", *UNITS, *(["money"] if has_money else []))
+    columns = ("ledger", *UNITS, *([] if price is None else [price.currency]))
     table = plain_table(*columns, right=columns[1:])
     for row in ledger:
         is_sum = row in (ledger[0], ledger[-1])
         cells = [_cell(unit, row.units.get(unit), is_sum=is_sum) for unit in UNITS]
         if row.money is not None:
-            cells.append(_as_money(row.money) if row.money or is_sum else "")
+            cells.append(as_money(row.money) if row.money or is_sum else "")
         table.add_row(row.name, *cells)
     return table
 
 
-def _row(name: str, units: dict[str, int], price: float | None) -> Row:
-    return Row(name, units, None if price is None else _cost(units["tokens"], price))
+def _row(name: str, units: dict[str, int], price: Price | None) -> Row:
+    return Row(name, units, None if price is None else price.of(units["tokens"]))
 
 
 def _count(stats: Mapping[str, Any], key: str) -> int:
     return int(stats.get(key, 0))
-
-
-def _cost(tokens: int, price: float) -> float:
-    return tokens * price / 1e6
 
 
 def _cell(unit: str, figure: int | None, *, is_sum: bool) -> str:
@@ -129,5 +176,6 @@ def _cell(unit: str, figure: int | None, *, is_sum: bool) -> str:
     return decimal(figure) if unit == "bytes" else f"{figure:,}"
 
 
-def _as_money(amount: float) -> str:
+def as_money(amount: float) -> str:
+    """Return an amount with four decimals; one that they cannot show is told to be less than the least."""
     return f"<{_LEAST_MONEY}" if 0 < amount < _LEAST_MONEY else f"{amount:,.4f}"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from scrapy.utils.conf import closest_scrapy_cfg
 
 from db.connection import Address
+from pipelines.budget import TokenLimits
 from pipelines.embedding_config import EmbeddingConfig
 from pipelines.numbers import share, whole_number
 
@@ -26,6 +27,7 @@ class Config:
     database: Address
     lock_database_url: str | None
     embedding: EmbeddingConfig
+    limits: TokenLimits
     chunk_size: int
     recrawl_after: float
     max_failure_share: float
@@ -46,6 +48,7 @@ class Config:
             database=database_address(settings),
             lock_database_url=settings.get("LCL_LOCK_DATABASE_URL") or None,
             embedding=EmbeddingConfig.from_settings(settings),
+            limits=TokenLimits.from_settings(settings),
             chunk_size=whole_number(settings, "LCL_CHUNK_SIZE", 100, 20_000),
             recrawl_after=float(whole_number(settings, "LCL_RECRAWL_AFTER", 0, 10**9)),
             max_failure_share=share(settings, "LCL_MAX_FAILURE_SHARE"),

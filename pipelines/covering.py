@@ -17,6 +17,7 @@ from db.errors import DatabaseProblem
 from db.page_rows import ChunkRow, Cover
 from pipelines import index_model
 from pipelines.batching import Batcher
+from pipelines.budget import Allowance, TokenLimitReached
 from pipelines.chunker import distinct
 from pipelines.chunking import cut
 from pipelines.embedder import Stopped
@@ -89,7 +90,8 @@ class Coverer:
         self._run = run
         self._model = model
         self._is_off = False
-        self._vectors = VectorSource(run.runtime, embedder, model.id, model.dimensions, _Beside(run))
+        allowance = Allowance(_Beside(run), run.config.limits.per_run)
+        self._vectors = VectorSource(run.runtime, embedder, model.id, model.dimensions, allowance)
         size = run.config.embedding.batch_size
         self._batcher: Batcher[_Page, Cover | None] = Batcher(
             self._cover, max_items=MAX_PAGES, max_weight=size, linger=LINGER, concurrency=2
@@ -134,7 +136,12 @@ class Coverer:
             {digest: chunk.text for digest, chunk in page.chunks.items() if digest not in own.get(page.url, ())}
             for page in batch
         ]
-        found = await self._vectors.get({digest: text for page in lacking for digest, text in page.items()})
+        texts = {digest: text for page in lacking for digest, text in page.items()}
+        try:
+            found = await self._vectors.get(texts)
+        except TokenLimitReached:
+            await self._vectors.keep(texts)
+            raise
         return [
             None if found.refused.keys() & lacks.keys() else Cover(self._model.id, (), _rows(page, found, lacks))
             for page, lacks in zip(batch, lacking, strict=True)

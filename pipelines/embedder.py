@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from db.errors import DatabaseProblem
 from pipelines.limits import Limits
 from pipelines.patience import Patience
 from pipelines.providers import (
     Embedded,
     ProviderError,
-    ProviderRefused,
     ProviderUnavailable,
     checked,
     create,
@@ -27,6 +27,7 @@ from pipelines.waiting import Answer, Meter, Order, WaitingRoom
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pipelines.budget import Budget
     from pipelines.embedding_config import EmbeddingConfig
     from pipelines.providers import EmbeddingProvider, ProviderSpec
 
@@ -49,10 +50,13 @@ class Embedder:
 
     A batch leaves when it is full, or when its first text has waited for the linger; while all requests that may run
     at a time do, or the provider's limits are reached, the next batch goes on filling. A text that is asked for again
-    while it waits or is on its way is sent once. Texts beyond `MAX_WAITING_BYTES` wait at the door.
+    while it waits or is on its way is sent once. Texts beyond `MAX_WAITING_BYTES` wait at the door. `budget` is asked
+    before each batch; None counts nothing and sets no limit.
     """
 
-    def __init__(self, spec: ProviderSpec, provider: EmbeddingProvider, config: EmbeddingConfig) -> None:
+    def __init__(
+        self, spec: ProviderSpec, provider: EmbeddingProvider, config: EmbeddingConfig, budget: Budget | None = None
+    ) -> None:
         self.spec = spec
         self._provider = provider
         self._config = config
@@ -69,7 +73,7 @@ class Embedder:
         self._look: asyncio.TimerHandle | None = None
         self._workers: set[asyncio.Task[None]] = set()
         self._checking: asyncio.Task[int] | None = None
-        self._settler = Settler(self._room, self._patience)
+        self._settler = Settler(self._room, self._patience, provider, budget)
         self._checked_at = -HEALTH_LASTS
 
     @property
@@ -88,10 +92,10 @@ class Embedder:
         return await asyncio.shield(self._checking)
 
     async def embed(self, texts: Sequence[str], meter: Meter, *, is_urgent: bool = False) -> Embedded:
-        """Embed any number of texts. Raises what `embed_each` raises, and `ProviderRefused` when one has no vector."""
+        """Embed any number of texts. Raises what `embed_each` raises, and why one has no vector when one has none."""
         found = await self.embed_each(texts, meter, is_urgent=is_urgent)
         for answer in found:
-            if isinstance(answer, ProviderRefused):
+            if isinstance(answer, ProviderError):
                 raise answer
         whole = [answer for answer in found if isinstance(answer, Answer)]
         counts = [answer.tokens for answer in whole if answer.tokens is not None]
@@ -102,12 +106,13 @@ class Embedder:
 
     async def embed_each(
         self, texts: Sequence[str], meter: Meter, *, is_urgent: bool = False
-    ) -> list[Answer | ProviderRefused]:
-        """Return for each text its vector, or why it has none; one refusal costs no other text its vector.
+    ) -> list[Answer | ProviderError]:
+        """Return for each text its vector, or why it has none; one text without a vector costs no other its own.
 
-        What is urgent does not wait for others to be sent with it. What was spent is counted on the meter of whoever
-        asked for a text first. Raises `Stopped` when the meter says so; `ProviderMisconfigured` or
-        `ProviderUnavailable`, which everybody who waits then gets.
+        That is a `ProviderRefused`, or a `TokenLimitReached` for a text that was not even sent. What is urgent does
+        not wait for others to be sent with it. What was spent is counted on the meter of whoever asked for a text
+        first. Raises `Stopped` when the meter says so; `ProviderMisconfigured`, `ProviderUnavailable` or
+        `DatabaseProblem`, which everybody who waits then gets.
         """
         if meter.stop_reason is not None:
             raise _stopped(meter)
@@ -180,7 +185,7 @@ class Embedder:
             if await self._limits.acquire(self._room.next_tokens):
                 batch = self._room.take()
                 await self._settler.settle(batch, is_permitted=True)
-        except ProviderError as error:
+        except (ProviderError, DatabaseProblem) as error:
             self._give_up(error)
         except Exception as error:  # whatever it is, those who wait would wait for ever
             logger.exception("a batch could not be embedded")
@@ -192,7 +197,7 @@ class Embedder:
         self._free += 1
         self._dispatch()
 
-    def _give_up(self, error: ProviderError) -> None:
+    def _give_up(self, error: Exception) -> None:
         """Tell everybody who waits, and end what else is on its way: nobody waits for it any more."""
         self._settler.forget()
         self._room.fail(error)
@@ -219,9 +224,9 @@ class Embedder:
         self._watch()
 
 
-async def embedder_of(spec: ProviderSpec, config: EmbeddingConfig) -> Embedder:
+async def embedder_of(spec: ProviderSpec, config: EmbeddingConfig, budget: Budget | None = None) -> Embedder:
     """Make an embedder, which its maker closes. Raises `ProviderMisconfigured`."""
-    return Embedder(spec, await asyncio.to_thread(create, spec, config), config)
+    return Embedder(spec, await asyncio.to_thread(create, spec, config), config, budget)
 
 
 def _retrieve(task: asyncio.Task[int]) -> None:

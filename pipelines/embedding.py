@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from itemadapter import ItemAdapter
 from scrapy.exceptions import DropItem
 
-from db import pages
+from db import pages, pending
 from db.errors import DatabaseProblem
 from pipelines.batching import Batcher
+from pipelines.budget import Allowance, TokenLimitReached
 from pipelines.chunker import distinct
 from pipelines.embedder import Stopped
 from pipelines.outcome import Outcome
@@ -37,6 +39,14 @@ class _Page:
     url: str
     is_new: bool
     chunks: Mapping[bytes, Chunk]
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """A page of which some texts wait for a batch."""
+
+    vectors: Vectors
+    awaits: Mapping[bytes, str]
 
 
 class _RunMeter:
@@ -65,7 +75,7 @@ class EmbeddingPipeline:
         size = embedding.batch_size
         # Twice as many as there are requests at a time: a batch is answered with the last of its texts, and meanwhile
         # the next requests must have theirs.
-        self._batcher: Batcher[_Page, Vectors | ProviderRefused] = Batcher(
+        self._batcher: Batcher[_Page, Vectors | ProviderError | _Waiting] = Batcher(
             self._embed_batch, max_items=size, max_weight=size, linger=LINGER, concurrency=2 * embedding.concurrency
         )
 
@@ -88,11 +98,15 @@ class EmbeddingPipeline:
         except Stopped as error:
             raise DropItem(f"{page['url']} stays as it was: {error}", log_level="DEBUG") from error
         except ProviderError as error:
-            raise self._end_run("provider_unavailable", page["url"], error) from error
+            raise self._end_run(error.reason, page["url"], error) from error
         except DatabaseProblem as error:
             raise self._end_run(error.reason, page["url"], error) from error
+        if isinstance(answer, TokenLimitReached):
+            raise self._end_run(answer.reason, page["url"], answer)
         if isinstance(answer, ProviderRefused):
             page["outcome"], page["reason"], page["message"] = Outcome.FAILED, answer.kind, str(answer)
+        elif isinstance(answer, _Waiting):
+            page["outcome"], page["vectors"], page["awaits"] = Outcome.PENDING, answer.vectors, answer.awaits
         else:
             page["vectors"] = answer
             self._run.count("chunks/total", len(chunks))
@@ -106,22 +120,46 @@ class EmbeddingPipeline:
         """End the flushes that still run."""
         await self._batcher.close()
 
-    async def _embed_batch(self, batch: Sequence[_Page]) -> list[Vectors | ProviderRefused]:
+    async def _embed_batch(self, batch: Sequence[_Page]) -> list[Vectors | ProviderError | _Waiting]:
+        try:
+            return await self._vectors_of(batch, embed=not self._run.embeds_by_batch)
+        except TokenLimitReached as error:
+            return await self._within_limit(batch, error)
+
+    async def _within_limit(
+        self, batch: Sequence[_Page], error: TokenLimitReached
+    ) -> list[Vectors | ProviderError | _Waiting]:
+        """Return the vectors of the pages for all of which there was room. What others have of theirs is kept."""
+        answers = await self._vectors_of(batch, embed=False)
+        rest: dict[bytes, tuple[str, Vector]] = {}
+        for page, answer in zip(batch, answers, strict=True):
+            if isinstance(answer, _Waiting):
+                rest |= {digest: (page.chunks[digest].text, answer.vectors[digest]) for digest in answer.vectors}
+        if rest:
+            await self._run.runtime.use_connection(pending.tidy)
+            await self._run.runtime.use_connection(partial(pending.keep, model_id=self._run.model.id, vectors=rest))
+        return [error if isinstance(answer, _Waiting) else answer for answer in answers]
+
+    async def _vectors_of(
+        self, batch: Sequence[_Page], *, embed: bool = True
+    ) -> list[Vectors | ProviderError | _Waiting]:
         own = await self._own_chunks(batch)
         lacking = [
             {digest: chunk.text for digest, chunk in page.chunks.items() if digest not in own.get(page.url, ())}
             for page in batch
         ]
         texts = {digest: text for page in lacking for digest, text in page.items()}
-        found = await self._vectors.get(texts)
+        found = await (self._vectors.get(texts) if embed else self._vectors.find(texts))
         refusals = [
             next((found.refused[digest] for digest in page if digest in found.refused), None) for page in lacking
         ]
-        whole = [at for at, refusal in enumerate(refusals) if refusal is None]
+        awaits = [{digest: text for digest, text in page.items() if digest not in found} for page in lacking]
+        whole = [at for at, refusal in enumerate(refusals) if refusal is None and not awaits[at]]
         self._count([batch[at] for at in whole], own, [lacking[at] for at in whole], found)
+        vectors = [{digest: found.vectors[digest] for digest in page if digest in found.vectors} for page in lacking]
         return [
-            refusal or {digest: found.vectors[digest] for digest in page}
-            for page, refusal in zip(lacking, refusals, strict=True)
+            refusal or (_Waiting(ready, waited) if waited else ready)
+            for refusal, ready, waited in zip(refusals, vectors, awaits, strict=True)
         ]
 
     @property
@@ -134,7 +172,7 @@ class EmbeddingPipeline:
                 run.embedder,
                 run.model.id,
                 run.model.dimensions,
-                _RunMeter(run),
+                Allowance(_RunMeter(run), run.config.limits.per_run),
                 reuse=not run.arguments.reembed,
             )
         return self._source

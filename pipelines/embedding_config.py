@@ -5,13 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pipelines.arguments import parse_flag
 from pipelines.numbers import number, optional_number, whole_number
 from pipelines.providers.base import ProviderSpec
 
 if TYPE_CHECKING:
     from scrapy.settings import BaseSettings
 
+BY_BATCH = "LCL_EMBEDDING_BATCH"
 PROVIDERS = ("local", "openai")
+TAKE_BATCHES = ("openai",)
 MAX_DIMENSIONS = 4000  # what an index of halfvec can hold
 
 
@@ -21,7 +24,8 @@ class EmbeddingConfig:
 
     `timeout` and `linger` are in seconds: the longest that one request may take, and that a text waits for others to be
     sent with it. `concurrency` is the most requests at a time, in one process and for one model. Without a rate it is
-    the provider's answers that tell how fast it may be asked.
+    the provider's answers that tell how fast it may be asked. `by_batch`: what crawls find is left to the provider's
+    batches.
     """
 
     provider: str
@@ -34,6 +38,7 @@ class EmbeddingConfig:
     linger: float = 0.03
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
+    by_batch: bool = False
 
     @property
     def spec(self) -> ProviderSpec:
@@ -58,4 +63,5 @@ class EmbeddingConfig:
             linger=number(settings, "LCL_EMBEDDING_LINGER", 0, 10),
             requests_per_minute=optional_number(settings, "LCL_EMBEDDING_REQUESTS_PER_MINUTE", 1, 10**7),
             tokens_per_minute=optional_number(settings, "LCL_EMBEDDING_TOKENS_PER_MINUTE", 1, 10**10),
+            by_batch=parse_flag(BY_BATCH, settings.get(BY_BATCH) or False),
         )

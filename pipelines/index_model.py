@@ -16,7 +16,8 @@ from db import models
 from db.errors import ModelMismatch
 from db.models import Model
 from pipelines.chunker import Chunker, UnknownChunker
-from pipelines.providers import ProviderSpec
+from pipelines.embedding_config import BY_BATCH, TAKE_BATCHES
+from pipelines.providers import ProviderMisconfigured, ProviderSpec
 
 if TYPE_CHECKING:
     from scrapy.settings import BaseSettings
@@ -25,12 +26,15 @@ if TYPE_CHECKING:
     from pipelines.runtime import Runtime
 
 
-async def prepare(runtime: Runtime) -> tuple[Model, Embedder]:
+async def prepare(runtime: Runtime, *, by_batch: bool = False) -> tuple[Model, Embedder]:
     """Return the active model with its embedder, which answers; the configured one is made active in a new index.
 
-    Raises `ProviderError`, `DatabaseUnavailable`, or `ModelMismatch` where what answers is not that model.
+    `by_batch`: its provider must take batches. Raises `ProviderError`, `DatabaseUnavailable`, or `ModelMismatch` where
+    what answers is not that model.
     """
     model = await runtime.use_connection(models.active)
+    if by_batch:
+        takes_batches(runtime.config.spec.provider if model is None else model.provider)
     if model is None:
         model = await _make_first(runtime)
     return model, await embedder_of(runtime, model)
@@ -42,6 +46,8 @@ async def check(runtime: Runtime) -> None:
     Raises as `prepare`.
     """
     model = await runtime.use_connection(models.active)
+    if runtime.config.embedding.by_batch:
+        takes_batches(runtime.config.spec.provider if model is None else model.provider)
     if model is None:
         await (await runtime.embedder(runtime.config.spec)).check()
     else:
@@ -54,6 +60,13 @@ async def embedder_of(runtime: Runtime, model: Model) -> Embedder:
     embedder = await runtime.embedder(spec_of(model, runtime.config.spec))
     held_to(model, await embedder.check())
     return embedder
+
+
+def takes_batches(provider: str) -> None:
+    """Raise `ProviderMisconfigured` for a provider that has no batches."""
+    if provider not in TAKE_BATCHES:
+        msg = f"the provider {provider} takes no batches: unset {BY_BATCH}"
+        raise ProviderMisconfigured(msg)
 
 
 def held_to(model: Model, dimensions: int) -> None:

@@ -22,6 +22,7 @@ An item of any class will do, as long as ItemAdapter can read and set these fiel
 | `content_hash` | unchanged | sha256 of the normalised title and content |
 | `chunks` | chunking | the page's chunks in order |
 | `vectors` | embedding | `{chunk hash: (vector, token count)}` of the chunks that the page does not have yet |
+| `awaits` | embedding | `{chunk hash: text}` of the chunks that a batch is to embed |
 | `covers` | covering | the page under each model that is being built and has vectors for it |
 """
 
@@ -35,6 +36,9 @@ class Outcome(StrEnum):
 
     PRESENT = "present"
     """Downloaded and read: new or changed, unless the unchanged pipeline finds it `UNCHANGED`."""
+
+    PENDING = "pending"
+    """Downloaded and read, and not indexed before a batch has embedded the texts in `awaits`."""
 
     UNCHANGED = "unchanged"
     """There, with the content that the index has."""

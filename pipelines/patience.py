@@ -134,6 +134,10 @@ class Patience:
                 self._limits.answered(tokens, 0, RateLimits())
             raise self._is_open() from error
 
+    def give_back(self, tokens: int) -> None:
+        """Return to the limits what was permitted for a request that is not made after all."""
+        self._limits.answered(tokens, 0, RateLimits())
+
     async def _breaker(self) -> AsyncCircuitBreaker:
         return await self._breakers.get_breaker(self._provider.name)
 

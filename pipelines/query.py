@@ -34,6 +34,7 @@ from db.search import Filters, search_pages
 from db.sources import get as get_source
 from pipelines import index_model, runtime
 from pipelines.config import Config
+from pipelines.waiting import Query
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -113,19 +114,10 @@ async def search(
         await runtime.give_back(shared)
 
 
-class _Uncounted:
-    """The meter of a query."""
-
-    stop_reason: str | None = None
-
-    def count(self, name: str, by: int = 1) -> None:
-        """Count nothing: a query belongs to no run."""
-
-
 async def _embed(shared: Runtime, model: Model, query: str) -> Embedding:
     """Embed with the active model, or not at all: distances between two models' vectors mean nothing."""
     embedder = await shared.embedder(index_model.spec_of(model, shared.config.spec))
-    answer = await embedder.embed([query], _Uncounted(), is_urgent=True)
+    answer = await embedder.embed([query], Query(), is_urgent=True)
     index_model.held_to(model, answer.vectors.shape[-1])
     vector: Embedding = answer.vectors[0]
     return vector

@@ -49,6 +49,7 @@ LEDGER = (
     "pages/unknown",
     "pages/failed",
     "pages/duplicate",
+    "pages/pending",
     "pages/skipped_recent",
     "pages/skipped_lastmod",
     "chunks/total",
@@ -131,6 +132,11 @@ class Run:
         return self.arguments.max_pages is not None or self.has_left_out()
 
     @property
+    def embeds_by_batch(self) -> bool:
+        """Whether texts without a vector wait for the provider's batches; not those that are to be embedded again."""
+        return self.config.embedding.by_batch and not self.arguments.reembed
+
+    @property
     def schedule(self) -> Schedule:
         """When the pages that this run checks are due again."""
         return Schedule(self.started_at, *self.check_bounds, SLACK, partial(patience, max_staleness=self.max_staleness))
@@ -174,7 +180,9 @@ class Run:
         `by_sitemap`: those count, too, for which a believed sitemap spoke.
         """
         not_found = {"pages/new", "pages/skipped_recent", *(() if by_sitemap else ("pages/skipped_lastmod",))}
-        return sum(self.counter(kind) for kind in PRESENT if kind not in not_found) - self.counter("duplicates/new")
+        return sum(self.counter(kind) for kind in PRESENT if kind not in not_found) - (
+            self.counter("duplicates/new") + self.counter("pending/new")
+        )
 
     @property
     def _crawler(self) -> Crawler:

@@ -25,6 +25,7 @@ from tenacity import (
 from db import indexes, schema
 from db.connection import connect, open_pool
 from db.errors import DatabaseUnavailable, one_line
+from pipelines.budget import DailyBudget
 from pipelines.embedder import embedder_of
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ class Runtime:
         self.url = url
         self.direct_url = config.lock_database_url or url
         self.pool = pool
+        self.budget = DailyBudget(self, config.limits.per_day)
         self.leases = 0
         self._given_up = False
         self._loading = asyncio.Lock()
@@ -69,7 +71,7 @@ class Runtime:
         """Return the embedder of a model, made on the first call for it. Raises `ProviderMisconfigured`."""
         async with self._loading:
             if spec not in self._embedders:
-                self._embedders[spec] = await embedder_of(spec, self.config.embedding)
+                self._embedders[spec] = await embedder_of(spec, self.config.embedding, self.budget)
             return self._embedders[spec]
 
     async def use_connection(self, action: Callable[[Connection], Awaitable[R]]) -> R:

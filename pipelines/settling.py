@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import logging
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pipelines.budget import Bill, TokenLimitReached, within
 from pipelines.patience import ATTEMPTS
 from pipelines.providers import ProviderRefused, ProviderUnavailable, UnusableVector, checked, sound
-from pipelines.waiting import Answer
+from pipelines.waiting import Answer, Query
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from contextlib import AbstractAsyncContextManager
 
+    from pipelines.budget import Budget
     from pipelines.patience import Patience
-    from pipelines.providers import Embedded
+    from pipelines.providers import Embedded, EmbeddingProvider
     from pipelines.waiting import Text, WaitingRoom
 
 logger = logging.getLogger(__name__)
@@ -26,10 +30,17 @@ NO_VECTOR = "the embedding provider answered a vector that is zero or not a numb
 
 
 class Settler:
-    """Settles the texts of a waiting room, batch by batch. `dimensions` must be set before the first."""
+    """Settles the texts of a waiting room, batch by batch. `dimensions` must be set before the first.
 
-    def __init__(self, room: WaitingRoom, patience: Patience) -> None:
+    `budget` is asked before each of them; None counts nothing and sets no limit.
+    """
+
+    def __init__(
+        self, room: WaitingRoom, patience: Patience, provider: EmbeddingProvider, budget: Budget | None = None
+    ) -> None:
         self.dimensions = 0
+        self._provider = provider
+        self._budget = budget
         self._room = room
         self._patience = patience
         self._refused_in_a_row = 0
@@ -41,20 +52,23 @@ class Settler:
     async def settle(self, texts: Sequence[Text], *, is_permitted: bool = False, attempts: int = ATTEMPTS) -> int:
         """Embed a batch and give everybody the answers. Returns how many of its texts have no vector.
 
-        `is_permitted`: the limits were asked for its first request. Raises `ProviderMisconfigured` or
-        `ProviderUnavailable`.
+        `is_permitted`: the limits were asked for its first request. Raises `ProviderMisconfigured`,
+        `ProviderUnavailable` or `DatabaseProblem`.
         """
         sent = [text.text for text in texts]
         tokens = sum(text.tokens for text in texts)
         try:
-            answer = checked(
-                await self._patience.embed(sent, tokens, is_permitted=is_permitted, attempts=attempts),
-                sent,
-                self.dimensions,
-            )
+            async with self._spending(texts, tokens) as bill:
+                answer = await self._patience.embed(sent, tokens, is_permitted=is_permitted, attempts=attempts)
+                bill.texts, bill.tokens = len(sent), answer.total_tokens
+            answer = checked(answer, sent, self.dimensions)
             is_sound = sound(answer.vectors)
             if not is_sound.any():
                 raise UnusableVector(NO_VECTOR)
+        except TokenLimitReached as error:
+            if is_permitted:
+                self._patience.give_back(tokens)
+            return await self._ration(texts, error, attempts)
         except ProviderRefused as error:
             return await self._isolate(texts, error)
         finally:
@@ -65,6 +79,25 @@ class Settler:
         for text, vector, count, is_whole in zip(texts, answer.vectors, counts, is_sound, strict=True):
             self._room.settle(text, Answer(vector, count) if is_whole else UnusableVector(NO_VECTOR))
         return int((~is_sound).sum())
+
+    def _spending(self, texts: Sequence[Text], tokens: int) -> AbstractAsyncContextManager[Bill]:
+        if self._budget is None or all(isinstance(text.payer, Query) for text in texts):
+            return nullcontext(Bill())
+        return self._budget.request(self._provider.name, self._provider.model, self.dimensions, tokens)
+
+    async def _ration(self, texts: Sequence[Text], error: TokenLimitReached, attempts: int) -> int:
+        """Embed as many texts of a batch as a limit has room for, and turn the others away, but no person's query."""
+        for text in texts:
+            text.payer = text.query or text.payer
+        of_queries = [text for text in texts if isinstance(text.payer, Query)]
+        others = [text for text in texts if not isinstance(text.payer, Query)]
+        fitting = within([text.tokens for text in others], error.left)
+        without = len(others) - fitting
+        for group in filter(None, (of_queries, others[:fitting])):
+            without += await self.settle(group, attempts=attempts)
+        for text in others[fitting:]:
+            self._room.settle(text, error)
+        return without
 
     async def _isolate(self, texts: Sequence[Text], error: ProviderRefused) -> int:
         """Halve a batch that is refused until the text that is refused stands alone."""

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Self
 from itemadapter import ItemAdapter
 from scrapy.exceptions import DropItem
 
-from db import pages
+from db import pages, pending
 from db.errors import DatabaseProblem, FenceLost, ModelChanged
-from db.page_rows import ChunkRow, Departure, DuplicatePage, Failure, PageRow, SeenPage, Validators
+from db.page_rows import ChunkRow, Departure, DuplicatePage, Failure, PageRow, ParkedPage, SeenPage, Validators
 from db.pages import Savings
 from pipelines.batching import Batcher
 from pipelines.burial import loss
@@ -115,8 +115,11 @@ class UpsertPipeline:
         run = self._run
         known: KnownPage | None = page["known"]
         inherits = page.get("seen_at") is not None and page["reason"] != REEMBED
-        if inherits and outcome in (Outcome.PRESENT, Outcome.DUPLICATE):
+        if inherits and outcome in (Outcome.PRESENT, Outcome.DUPLICATE, Outcome.PENDING):
             run.count("pages/inherited")
+        elif outcome is Outcome.PENDING:
+            run.count("pages/pending")
+            run.count("pending/new", known is None)
         elif outcome is Outcome.DUPLICATE:
             run.count("pages/duplicate")
             run.count("duplicates/new", known is None)
@@ -144,9 +147,11 @@ class UpsertPipeline:
 
     async def _bury(self) -> None:
         run = self._run
-        urls = list(run.departures)
-        indexed, places = await run.runtime.use_connection(self._indexed)
-        gone = [departure for url, departure in run.departures.items() if url in indexed]
+        indexed, places, coming = await run.runtime.use_connection(self._indexed)
+        # Where a page moved to and waits for its vectors, it stays findable at its old place.
+        urls = [url for url, departure in run.departures.items() if departure.target not in coming]
+        run.count("pages/left_unjudged", len(run.departures) - len(urls))
+        gone = [run.departures[url] for url in urls if url in indexed]
         present = run.known_present(by_sitemap=True)
         suspected = loss(gone, places, total=run.known_pages, present=present)
         if suspected.is_suspect and not run.arguments.allow_mass_delete:
@@ -172,13 +177,17 @@ class UpsertPipeline:
         run.count("pages/stale", stale)
         run.count("pages/uncovered", await pages.count_uncovered(connection, run.source.id))
 
-    async def _indexed(self, connection: Connection) -> tuple[set[str], dict[str, int]]:
-        """Return which of the departures are indexed, and the ids of the pages that hold the text of their targets."""
+    async def _indexed(self, connection: Connection) -> tuple[set[str], dict[str, int], set[str | None]]:
+        """Return which of the departures are indexed, and where they went.
+
+        That is the ids of the pages that hold the text of their targets, and the targets that are only parked so far.
+        """
         source_id, departures = self._run.source.id, self._run.departures
         indexed = await pages.known_urls(connection, source_id, list(departures))
         targets = [departure.target for departure in departures.values() if departure.target is not None]
         moved = await pages.known_by_url(connection, source_id, targets) if targets else {}
-        return indexed, {url: page.duplicate_of or page.id for url, page in moved.items()}
+        parked = await pending.parked_urls(connection, source_id, [url for url in targets if url not in moved])
+        return indexed, {url: page.duplicate_of or page.id for url, page in moved.items()}, set(parked)
 
 
 def _as_listed(listed: Sequence[Standing]) -> tuple[SeenPage, ...]:
@@ -190,6 +199,9 @@ def _as_write(page: ItemAdapter, outcome: Outcome) -> Write:
         return _as_row(page)
     if outcome is Outcome.DUPLICATE:
         return DuplicatePage(_as_row(page), page["duplicate_of"])
+    if outcome is Outcome.PENDING:
+        known: KnownPage | None = page["known"]
+        return ParkedPage(_as_row(page), known.content_hash if known else None, page["awaits"])
     if outcome is Outcome.UNCHANGED:
         return _as_seen(page)
     return Failure(page["url"], page["reason"], page["http_status"], page["message"], page.get("retry_after"))
@@ -234,7 +246,7 @@ def _as_seen(page: ItemAdapter) -> SeenPage:
 def _weight(write: Write) -> int:
     if isinstance(write, tuple):
         return MAX_BYTES  # a batch of its own
-    if isinstance(write, DuplicatePage):
+    if isinstance(write, (DuplicatePage, ParkedPage)):
         return 2 * len(write.row.content)
     if isinstance(write, PageRow):
         chunks = [*write.chunks, *(chunk for cover in write.covers for chunk in cover.chunks)]

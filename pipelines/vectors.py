@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING
 
 from cachetools import LRUCache
 
-from db import pages
-from pipelines.providers import ProviderMisconfigured, ProviderRefused
+from db import pages, pending
+from pipelines.budget import Allowance, within
+from pipelines.providers import ProviderError, ProviderMisconfigured, ProviderRefused
+from pipelines.waiting import byte_length, estimated_tokens
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from db.pages import Embedding
-    from pipelines.embedder import Embedder, Meter
+    from pipelines.embedder import Answer, Embedder, Meter
     from pipelines.runtime import Runtime
 
     Vector = tuple[Embedding, int | None]
@@ -36,12 +38,15 @@ class Found:
     embedded: set[bytes] = field(default_factory=set)
     refused: dict[bytes, ProviderRefused] = field(default_factory=dict)
 
+    def __contains__(self, digest: bytes) -> bool:
+        return digest in self.vectors or digest in self.refused
+
 
 class VectorSource:
     """Finds or makes the vectors of texts under one model, for one run. A text that is refused is not sent again.
 
-    `reuse` False does not ask the database. What is embedded is counted on `meter`, and the size of the cache there as
-    `cache/vector_bytes`.
+    `reuse` False does not ask the database. What is embedded is counted on `meter`, which may be an `Allowance` that
+    sets a limit to it, and the size of the cache there as `cache/vector_bytes`.
     """
 
     def __init__(
@@ -58,7 +63,8 @@ class VectorSource:
         self._embedder = embedder
         self._model_id = model_id
         self._dimensions = dimensions
-        self._meter = meter
+        self._meter = meter if isinstance(meter, Allowance) else Allowance(meter)
+        self._undelivered: set[bytes] = set()
         self._reuse = reuse
         self._recent: LRUCache[bytes, Vector] = LRUCache(CACHE_BYTES, getsizeof=_size)
         self._refused: LRUCache[bytes, ProviderRefused] = LRUCache(REMEMBERED_REFUSALS)
@@ -66,8 +72,27 @@ class VectorSource:
     async def get(self, texts: Mapping[bytes, str]) -> Found:
         """Return the vectors of texts given by chunk hash; a text that is refused costs no other its vector.
 
-        Raises `ProviderError` (`Stopped` when the meter has stopped), or `DatabaseUnavailable`.
+        Raises `ProviderError` (`Stopped` when the meter has stopped; `TokenLimitReached`, with which the vectors that
+        there was room for are remembered), or `DatabaseUnavailable`.
         """
+        found = await self.find(texts)
+        missing = {digest: text for digest, text in texts.items() if digest not in found}
+        if missing:
+            await self._embed(missing, found)
+        return found
+
+    async def keep(self, texts: Mapping[bytes, str]) -> None:
+        """Store the vectors that a limit left over of texts that cannot be used now, since they are paid for.
+
+        `find` has them then in every process. Raises `DatabaseUnavailable`.
+        """
+        found = await self.find(texts)
+        if found.embedded:
+            paid = {digest: (texts[digest], found.vectors[digest]) for digest in found.embedded}
+            await self._runtime.use_connection(lambda connection: pending.keep(connection, self._model_id, paid))
+
+    async def find(self, texts: Mapping[bytes, str]) -> Found:
+        """Return the vectors that are there already, and what was refused before. Raises `DatabaseUnavailable`."""
         found = Found()
         missing = self._recall(texts, found)
         if missing and self._reuse:
@@ -75,9 +100,7 @@ class VectorSource:
                 lambda connection: pages.reusable_vectors(connection, self._model_id, missing)
             )
             # Another batch of this run may have got some of them meanwhile.
-            missing = self._recall([digest for digest in missing if digest not in found.vectors], found)
-        if missing:
-            await self._embed({digest: texts[digest] for digest in missing}, found)
+            self._recall([digest for digest in missing if digest not in found.vectors], found)
         return found
 
     def _recall(self, digests: Iterable[bytes], found: Found) -> list[bytes]:
@@ -88,16 +111,37 @@ class VectorSource:
                 found.refused[digest] = refusal
             elif (vector := self._recent.get(digest)) is not None:
                 found.vectors[digest] = vector
+                if digest in self._undelivered:
+                    self._undelivered.discard(digest)
+                    found.embedded.add(digest)
             else:
                 missing.append(digest)
         return missing
 
     async def _embed(self, texts: Mapping[bytes, str], found: Found) -> None:
-        answers = await self._embedder.embed_each(list(texts.values()), self._meter)
+        digests, sizes = list(texts), [estimated_tokens(byte_length(text)) for text in texts.values()]
+        fitting = within(sizes, self._meter.left)
+        with self._meter.request(sum(sizes[:fitting])):
+            answers = await self._embedder.embed_each([texts[digest] for digest in digests[:fitting]], self._meter)
+        limit = self._take(digests[:fitting], answers, found)
+        if limit is None and fitting < len(digests):
+            limit = self._meter.refusal(sum(sizes[fitting:]))
+        if limit is not None:
+            self._undelivered |= found.embedded
+            raise limit
+
+    def _take(
+        self, digests: Sequence[bytes], answers: Sequence[Answer | ProviderError], found: Found
+    ) -> ProviderError | None:
+        """Add the answers to what was found and to what is remembered; return why some texts were not even sent."""
+        limit: ProviderError | None = None
         before = self._recent.currsize
-        for digest, answer in zip(texts, answers, strict=True):
+        for digest, answer in zip(digests, answers, strict=True):
             if isinstance(answer, ProviderRefused):
                 found.refused[digest] = self._refused[digest] = answer
+                continue
+            if isinstance(answer, ProviderError):
+                limit = answer
                 continue
             if answer.vector.shape != (self._dimensions,):
                 msg = f"the index's model has {self._dimensions} dimensions, and the provider's {len(answer.vector)}"
@@ -108,6 +152,7 @@ class VectorSource:
             if answer.is_own:
                 found.embedded.add(digest)
         self._meter.count("cache/vector_bytes", round(self._recent.currsize - before))
+        return limit
 
 
 def _size(vector: Vector) -> int:

@@ -10,7 +10,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from pipelines.providers import ProviderRefused
+from pipelines.budget import TokenLimitReached
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -32,6 +32,15 @@ class Meter(Protocol):
         """Add to a counter: `chunks/embedded`, `tokens/embedded`."""
 
 
+class Query:
+    """The meter of a person's query, which belongs to no run: counted nowhere, and held up by no limit on tokens."""
+
+    stop_reason: str | None = None
+
+    def count(self, name: str, by: int = 1) -> None:
+        """Count nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """A text's vector, of unit length, and its tokens; None where the provider does not tell them.
@@ -50,8 +59,8 @@ class Order:
 
     texts: Sequence[str]
     meter: Meter
-    done: asyncio.Future[list[Answer | ProviderRefused]]
-    answers: list[Answer | ProviderRefused | None] = field(init=False)
+    done: asyncio.Future[list[Answer | ProviderError]]
+    answers: list[Answer | ProviderError | None] = field(init=False)
     left: int = field(init=False)
     stopped_at: float | None = None
 
@@ -59,13 +68,13 @@ class Order:
         self.answers = [None] * len(self.texts)
         self.left = len(self.texts)
 
-    def fail(self, error: ProviderError) -> None:
+    def fail(self, error: Exception) -> None:
         """End the waiting with an error of the same kind."""
         if not self.done.done():
             # One object raised in many tasks would collect the traces of all of them.
             self.done.set_exception(type(error)(str(error)))
 
-    def take(self, index: int, answer: Answer | ProviderRefused) -> None:
+    def take(self, index: int, answer: Answer | ProviderError) -> None:
         """Note the answer to one text."""
         self.answers[index] = answer
         self.left -= 1
@@ -84,12 +93,17 @@ class Text:
     wanted_by: list[tuple[Order, int]] = field(default_factory=list)
     is_sent: bool = False
 
+    @property
+    def query(self) -> Query | None:
+        """A person's query that waits for the text, also where somebody else asked first."""
+        return next((order.meter for order, _ in self.wanted_by if isinstance(order.meter, Query)), None)
+
 
 @dataclass(eq=False, slots=True)
 class _Kept:
     """An answer that somebody has got, or will get with the rest of an order."""
 
-    answer: Answer | ProviderRefused
+    answer: Answer | ProviderError
     holders: set[Order]
 
 
@@ -157,7 +171,7 @@ class WaitingRoom:
         self._queued_tokens = sum(text.tokens for text in self._queue)
         self._admit()
 
-    def fail(self, error: ProviderError) -> None:
+    def fail(self, error: Exception) -> None:
         """End everybody's waiting with an error, and forget all texts."""
         orders = self.orders
         self._door, self._inside, self._texts = {}, {}, {}
@@ -185,7 +199,7 @@ class WaitingRoom:
             text.is_sent = True
         return batch
 
-    def settle(self, text: Text, answer: Answer | ProviderRefused) -> None:
+    def settle(self, text: Text, answer: Answer | ProviderError) -> None:
         """Give a text's answer to everybody who waits for it."""
         if not self._forget(text):
             return
@@ -195,7 +209,7 @@ class WaitingRoom:
             self._give(order, index, _of_another(answer) if at else answer)
         self._admit()
 
-    def _give(self, order: Order, index: int, answer: Answer | ProviderRefused) -> None:
+    def _give(self, order: Order, index: int, answer: Answer | ProviderError) -> None:
         order.take(index, answer)
         if not order.left:
             self._inside.pop(order, None)
@@ -217,7 +231,7 @@ class WaitingRoom:
             del self._door[order]
             self._inside[order] = None
             for index, name in enumerate(order.texts):
-                if (kept := self._kept.get(name)) is not None:
+                if (kept := self._kept.get(name)) is not None and _is_answer_for(order, kept.answer):
                     kept.holders.add(order)
                     self._give(order, index, kept.answer)
                     continue
@@ -241,8 +255,13 @@ class WaitingRoom:
         return True
 
 
-def _of_another(answer: Answer | ProviderRefused) -> Answer | ProviderRefused:
+def _of_another(answer: Answer | ProviderError) -> Answer | ProviderError:
     return Answer(answer.vector, answer.tokens, is_own=False) if isinstance(answer, Answer) else answer
+
+
+def _is_answer_for(order: Order, answer: Answer | ProviderError) -> bool:
+    """Return whether an answer to another holds for an order as well: a limit on tokens is none to a query."""
+    return not (isinstance(order.meter, Query) and isinstance(answer, TokenLimitReached))
 
 
 def byte_length(text: str) -> int:

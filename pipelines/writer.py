@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import psycopg
 
-from db import page_writes, signals
+from db import page_writes, pending, signals
 from db.errors import IncompleteWrite, ModelChanged, one_line
-from db.page_rows import Cover, DuplicatePage, Failure, PageRow, SeenPage
+from db.page_rows import Cover, DuplicatePage, Failure, PageRow, ParkedPage, SeenPage
+from db.pending import PendingPage
+from pipelines.batch_api.pages import to_json
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
+    from uuid import UUID
 
     from db.connection import Connection
-    from db.models import Roles
-    from db.page_rows import Departure
-    from pipelines.run import Run
+    from db.models import Model, Roles
+    from db.page_rows import Departure, Schedule
+    from db.sources import Source
+    from pipelines.runtime import Runtime
+    from pipelines.trust import Trust
 
-    Write = PageRow | DuplicatePage | SeenPage | Failure | tuple[SeenPage, ...]
+    Write = PageRow | DuplicatePage | ParkedPage | SeenPage | Failure | tuple[SeenPage, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +44,32 @@ class _Written:
     covered: int = 0
 
 
+class Author(Protocol):
+    """On whose behalf is written: whoever holds the domain's lock and its newest fence. A `Run` is one."""
+
+    source: Source
+    model: Model
+    fence: int
+    job_id: UUID
+    runtime: Runtime
+    trust: Trust
+
+    @property
+    def schedule(self) -> Schedule:
+        """When the pages that are written are due again."""
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether not all of the source was to be seen."""
+
+    def count(self, name: str, by: int = 1) -> None:
+        """Add to a counter."""
+
+
 class Writer:
     """Writes batches of one run."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Author) -> None:
         self._run = run
 
     async def write(self, batch: Sequence[Write]) -> list[Done]:
@@ -87,6 +114,7 @@ class Writer:
                 )
                 if failed := [write for write in batch if isinstance(write, Failure)]:
                     await page_writes.record_failures(connection, run.source.id, failed)
+                await self._park(connection, batch, roles)
                 await self._record_lies(connection, lies, seen)
             return written
 
@@ -94,6 +122,25 @@ class Writer:
         run.trust.recorded(lies)
         run.count("building/pages/covered", written.covered)
         return written.twins
+
+    async def _park(self, connection: Connection, batch: Sequence[Write], roles: Roles) -> None:
+        """Park pages whose texts are awaited, and forget what was parked of those about which this is newer word.
+
+        Raises `ModelChanged` when their vectors would be of a model that is no longer the index's.
+        """
+        run = self._run
+        newer = [page.url for write in batch for page in _seen(write)]
+        newer += [write.url for write in batch if isinstance(write, PageRow)]
+        newer += [write.row.url for write in batch if isinstance(write, DuplicatePage)]
+        if newer:
+            await pending.forget(connection, run.source.id, newer)
+        parked = [write for write in batch if isinstance(write, ParkedPage)]
+        if parked:
+            for page in parked:
+                under(page.row, run.model.id, roles)
+            pages = [_as_pending(page, run.schedule) for page in parked]
+            await pending.park(connection, run.source.id, run.model.id, pages)
+            await page_writes.clear_failures(connection, run.source.id, [page.url for page in pages])
 
     async def _write_pages(self, connection: Connection, batch: Sequence[Write], roles: Roles) -> _Written:
         source_id, model_id = self._run.source.id, self._run.model.id
@@ -135,6 +182,7 @@ class Writer:
             async with page_writes.write(connection, run.source.domain, run.fence):
                 buried = await page_writes.bury(connection, run.source.id, run.job_id, departures)
                 await page_writes.clear_failures(connection, run.source.id, list(answered))
+                await pending.forget(connection, run.source.id, list(answered))
             return buried
 
         return await run.runtime.use_connection(transaction)
@@ -202,3 +250,7 @@ def _seen(write: Write) -> tuple[SeenPage, ...]:
     if isinstance(write, SeenPage):
         return (write,)
     return write if isinstance(write, tuple) else ()
+
+
+def _as_pending(page: ParkedPage, schedule: Schedule) -> PendingPage:
+    return PendingPage(page.url, page.row.content_hash, page.known_hash, page.awaits, to_json(page.row, schedule))

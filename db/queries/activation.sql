@@ -59,6 +59,27 @@ FROM (
     LIMIT %(limit)s
 ) AS n
 
+-- free_parked --
+DELETE FROM pending_pages
+WHERE id IN (
+    SELECT id
+    FROM pending_pages
+    WHERE model_id = %(model_id)s
+    LIMIT %(limit)s
+)
+
+-- free_texts --
+-- Not those whose batch is at work: what it costs is counted with its results.
+DELETE FROM pending_texts
+WHERE model_id = %(model_id)s
+  AND chunk_hash IN (
+      SELECT chunk_hash
+      FROM pending_texts
+      WHERE model_id = %(model_id)s
+        AND (batch_id IS NULL OR embedding IS NOT NULL OR refusal IS NOT NULL)
+      LIMIT %(limit)s
+  )
+
 -- free --
 WITH embedding AS (
     DELETE FROM page_embeddings

@@ -103,6 +103,12 @@ CROSS JOIN LATERAL (
     FROM page_embeddings
     WHERE model_id = %(model_id)b
       AND chunk_hash = h.chunk_hash
+    UNION ALL
+    SELECT embedding, token_count
+    FROM pending_texts
+    WHERE model_id = %(model_id)b
+      AND chunk_hash = h.chunk_hash
+      AND embedding IS NOT NULL
     LIMIT 1
 ) AS e
 
@@ -165,6 +171,10 @@ WHERE p.source_id = %(source_id)s
   AND NOT EXISTS (
       SELECT FROM failed_pages AS f
       WHERE f.source_id = %(source_id)s AND f.url = p.url AND f.last_failed_at >= %(started_at)s
+  )
+  AND NOT EXISTS (
+      SELECT FROM pending_pages AS q
+      WHERE q.source_id = %(source_id)s AND q.url = p.url AND q.created_at >= %(started_at)s
   )
   AND p.url <> ALL (%(gone)s)
 

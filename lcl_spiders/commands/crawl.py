@@ -115,14 +115,14 @@ class Command(BaseRunSpiderCommand):
         verdict = extension.verdict
         self.exitcode = verdict.exit_code
         if verdict.status == "succeeded":
-            print(f"{slug}: {summarise(extension.run.counters())}")
+            print(f"{slug}: {summarise(extension.run.counters(), price)}")
             if verdict.reason == LIMITED:
                 print(f"{slug}: the page limit left pages out; raise the source's max_pages to reach them")
         else:
             sys.stderr.write(f"scrapy crawl: {slug}: {verdict.status} ({verdict.reason}): {verdict.message}\n")
         if lines := ledger.rows(extension.run.counters(), price):
             width = None if sys.stdout.isatty() else PIPED_WIDTH
-            Console(markup=False, highlight=False, emoji=False, width=width).print(ledger.as_table(lines))
+            Console(markup=False, highlight=False, emoji=False, width=width).print(ledger.as_table(lines, price))
 
     def _refuse(self, message: str) -> None:
         """Say why there is no crawl; also in the log where that is a file: all that scrapyd shows of a job."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from db.coverage import ModelCoverage
+    from lcl_spiders.ledger import Price
     from lcl_spiders.reembedding.call import Asked, Reembedding
     from pipelines.config import Config
 
@@ -129,9 +130,10 @@ class Command(IndexCommand):
             await reembedding.store_address(model)
             self._tell({"model": model, "is_active": True}, [f"{model} is the index's model already"])
             return 0
-        wanted = await reembedding.estimate(model, embedder, self._price())
+        price = self._price()
+        wanted = await reembedding.estimate(model, embedder, None if price is None else price.per_million)
         if not self.as_json:
-            self._tell(None, shown.estimate_lines(model, wanted))
+            self._tell(None, shown.estimate_lines(model, wanted, price))
         if wanted.texts and not opts.yes and not self._agrees("Go on? [y/N] "):
             msg = f"nothing was embedded: this would send {wanted.texts:,} texts. Say --yes if that is meant"
             raise CommandFailed(msg)
@@ -161,7 +163,7 @@ class Command(IndexCommand):
         self._tell({"freed": freed}, [shown.freed_line(each) for each in freed] or ["no retired model has rows"])
         return 0
 
-    def _price(self) -> float | None:
+    def _price(self) -> Price | None:
         try:
             return ledger.price(self.project_settings)
         except ValueError as error:

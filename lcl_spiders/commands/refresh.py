@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from scrapy.exceptions import UsageError
 from scrapy.utils.conf import arglist_to_dict
 
+from lcl_spiders import ledger
 from lcl_spiders.console import CommandFailed, IndexCommand, whole_number
 from pipelines import runtime
 from pipelines.arguments import RunArguments
@@ -65,6 +66,7 @@ class Command(IndexCommand):
         try:
             args = _parse(opts.spargs)
             fleet = FleetConfig.from_settings(self.project_settings)
+            ledger.price(self.project_settings)
         except ValueError as error:
             raise CommandFailed(str(error)) from None
         leased = await runtime.lease(self.config)

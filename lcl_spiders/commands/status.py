@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from scrapy.exceptions import UsageError
 
-from db import jobs, overview, sources
+from db import jobs, overview, pending, sources, usage
 from lcl_spiders import ledger
 from lcl_spiders.console import CommandFailed, IndexCommand, ago, lasting, plain_table, whole_number
 from lcl_spiders.sources.shown import standing
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from db.jobs import Job
     from db.overview import FailedPage, Ledger, SourceState
+    from lcl_spiders.ledger import Price
 
 PAGES = {
     "new": ("new",),
@@ -27,6 +28,7 @@ PAGES = {
     "skipped": ("skipped_recent",),
     "skipped by lastmod": ("skipped_lastmod",),
     "duplicate": ("duplicate",),
+    "pending": ("pending",),
     "gone": ("gone",),
     "unknown": ("unknown",),
     "failed": ("failed",),
@@ -38,6 +40,7 @@ NOT_ASKED = ("skipped", "skipped by lastmod", "not reached")
 
 CHUNKS = {"embedded": ("embedded",), "reused": ("reused",), "kept": ("kept",)}
 
+DAYS = 7
 FIGURES = ("requests", "took", "pages/s", "failed", "attempts")
 
 
@@ -54,7 +57,8 @@ class Command(IndexCommand):
         return (
             "Without a name, every source with its pages, its last run and its backoff, and the newest runs of all. "
             "With the slug, domain or id of a source, that one, its runs with their errors and alerts, and its failed "
-            "pages. Either ends with the ledger: what the newest 10,000 runs spent, and what each rung saved.\n"
+            "pages. Either ends with the ledger: what the newest 10,000 runs spent, and what each rung saved. "
+            "For all sources, the tokens of the last days follow, as they were spent.\n"
             "\n"
             "  scrapy status\n"
             "  scrapy status example --limit 50\n"
@@ -82,13 +86,24 @@ class Command(IndexCommand):
             source = await sources.get(connection, words[0]) if words else None
             states = await overview.sources(connection, source_id=source.id if source else None)
             runs = await jobs.recent(connection, slug=source.slug if source else None, limit=opts.limit)
+            spent = await usage.by_day(connection, ledger.SAVED_TOKENS)
+            waiting = await pending.standing(connection)
             total = await overview.ledger(connection, source.id if source else None)
             if source is not None:
                 failed = await overview.failed_pages(connection, source.id, limit=opts.limit)
         if self.as_json:
             summed = {**asdict(total), "money": ledger.money(total.counters, price) if total.runs else None}
             told = [_with_figures(run) for run in runs]
-            self.print_json({"sources": states, "runs": told, "failed_pages": failed, "ledger": summed})
+            tokens = {"days": ledger.days(spent, price), "in_all": ledger.in_all(spent, price)}
+            answer = {
+                "sources": states,
+                "runs": told,
+                "failed_pages": failed,
+                "ledger": summed,
+                "tokens": tokens,
+                "waiting": waiting,
+            }
+            self.print_json(answer)
             return 0
         if not states:
             self.say("There are no sources yet. Add one: scrapy sources add https://example.org/")
@@ -97,9 +112,15 @@ class Command(IndexCommand):
         self._print_runs(runs, with_errors=source is not None)
         self._print_failed(failed, states[0].failed_pages)
         self._print_ledger(total, price)
+        if source is None and spent:
+            which = "" if total.runs < overview.LEDGER_RUNS else f"; saved: by the newest {total.runs:,} runs"
+            self.say(f"\ntokens, of all sources{which}")
+            self.console.print(ledger.days_table(spent, price, limit=DAYS))
+        if waiting.pages:
+            self.say(f"\n{waiting.pages:,} pages wait for texts in batches: scrapy batches")
         return 0
 
-    def _price(self) -> float | None:
+    def _price(self) -> Price | None:
         try:
             return ledger.price(self.project_settings)
         except ValueError as error:
@@ -154,11 +175,11 @@ class Command(IndexCommand):
             table.add_row(page.url, page.kind, f"{page.attempts:,}", ago(page.last_failed_at), ago(page.next_retry_at))
         self.console.print(table)
 
-    def _print_ledger(self, total: Ledger, price: float | None) -> None:
+    def _print_ledger(self, total: Ledger, price: Price | None) -> None:
         if lines := ledger.rows(total.counters, price):
             which = "all" if total.runs < overview.LEDGER_RUNS else "the newest"
             self.say(f"\n{which} recorded runs ({total.runs:,})")
-            self.console.print(ledger.as_table(lines))
+            self.console.print(ledger.as_table(lines, price))
 
 
 def tally(stats: Mapping[str, Any], noun: str, kinds: Mapping[str, Sequence[str]]) -> dict[str, int]:

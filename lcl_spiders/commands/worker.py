@@ -17,6 +17,7 @@ from scrapy.exceptions import UsageError
 from twisted.internet.error import ReactorNotRunning
 
 from db.errors import DatabaseProblem, one_line
+from lcl_spiders import ledger
 from lcl_spiders.console import HelpFormatter
 from pipelines.config import Config
 from pipelines.providers import ProviderError
@@ -88,6 +89,7 @@ class Command(ScrapyCommand):
         self.settings.update(QUIET, priority="command")
         try:
             config, fleet = Config.from_settings(self.settings), FleetConfig.from_settings(self.settings)
+            ledger.price(self.settings)
         except ValueError as error:
             sys.stderr.write(f"scrapy worker: {error}\n")
             self.exitcode = 1

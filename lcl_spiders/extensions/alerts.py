@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from lcl_spiders.extensions.verdict import Verdict
 
 FAILURE_SHARE = 0.1
-REASONS = ("yield_collapse", "mass_delete_refused")
+REASONS = ("yield_collapse", "mass_delete_refused", "token_limit_reached")
 
 _BAD = ("pages/unknown", "pages/failed")
 _NOT_ASKED = ("pages/skipped_recent", "pages/skipped_lastmod")

@@ -26,6 +26,7 @@ from db import history, jobs, models, page_rows, page_writes, pages, sources
 from db import signals as source_signals
 from db.errors import AmbiguousSource, DatabaseProblem, FenceLost, SourceNotFound, one_line
 from db.locks import DomainLock
+from lcl_spiders import ledger
 from lcl_spiders.base_spiders import SourceSpider
 from lcl_spiders.extensions.alerts import Alert, alerts
 from lcl_spiders.extensions.closing import see_to_the_end
@@ -75,6 +76,7 @@ class RunExtension:
         self.run = run
         self._crawler = crawler
         self._named = Named.from_settings(crawler.settings)
+        self._price = ledger.price(crawler.settings)
         self._made = time.monotonic()
         self._refusal: Verdict | None = None
         self._lock: DomainLock | None = None
@@ -114,7 +116,7 @@ class RunExtension:
         except (psycopg.Error, PoolTimeout, TimeoutError, OSError) as error:
             raise self._refuse("database_unavailable", f"{type(error).__name__}: {one_line(error)}") from error
         except ProviderError as error:
-            raise self._refuse("provider_unavailable", str(error)) from error
+            raise self._refuse(error.reason, str(error)) from error
         except BrowserUnavailable as error:
             raise self._refuse("browser_unavailable", f"{error}. Nothing was asked for.") from error
         except (SourceNotFound, AmbiguousSource) as error:
@@ -134,7 +136,7 @@ class RunExtension:
             run.check_bounds = spider.config.check_bounds(run.config.recrawl_after, run.config.max_staleness)
         await self._take_domain()
         await self._start_browser(spider)
-        run.model, run.embedder = await index_model.prepare(run.runtime)
+        run.model, run.embedder = await index_model.prepare(run.runtime, by_batch=run.embeds_by_batch)
         if other := self._named.unlike(run.model):
             logger.warning("%s: %s", run.source.slug, other)
         run.building = await covering.prepare(run)
@@ -264,7 +266,7 @@ class RunExtension:
             if not await self._attempt("record the run", self._record(verdict)) and verdict.status == "succeeded":
                 message = "the run could not be recorded; what it committed stays, and the next run closes its job"
                 self.verdict = Verdict.failure("database_unavailable", message)
-            logger.info("%s: %s: %s", run.source.slug, self.verdict.status, summarise(run.counters()))
+            logger.info("%s: %s: %s", run.source.slug, self.verdict.status, summarise(run.counters(), self._price))
         await self._attempt("give the browser back", self._browser.aclose())
         if self._lock is not None:
             await self._attempt("release the domain lock", self._lock.release())

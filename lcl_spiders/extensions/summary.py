@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lcl_spiders.ledger import as_money
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from lcl_spiders.ledger import Price
 
 _PAGES = (
     ("new", "pages/new"),
@@ -16,6 +20,7 @@ _PAGES = (
     ("skipped as fresh", "pages/skipped_recent"),
     ("skipped by lastmod", "pages/skipped_lastmod"),
     ("duplicate", "pages/duplicate"),
+    ("waiting for a batch", "pages/pending"),
     ("without text", "pages/empty"),
     ("gone", "pages/gone"),
     ("kept though they look gone", "pages/kept_by_guard"),
@@ -32,14 +37,20 @@ _CHUNKS = (
 )
 
 
-def summarise(stats: Mapping[str, int | float]) -> str:
-    """Return "3 pages new, 9 unchanged; 12 texts embedded, 4 reused; 12 requests, 0.2 MB" for a run's counters."""
+def summarise(stats: Mapping[str, int | float], price: Price | None = None) -> str:
+    """Return "3 pages new, 9 unchanged; 12 texts embedded, 4 reused; 12 requests, 0.2 MB" for a run's counters.
+
+    With a price, also what its tokens cost.
+    """
     megabytes = stats.get("bytes/downloaded", 0) / 1e6
-    parts = (
+    parts = [
         _list("pages", _PAGES, stats) or "no pages",
         _list("texts", _CHUNKS, stats) or "no texts embedded",
         f"{stats.get('requests/sent', 0)} page requests, {megabytes:.1f} MB",
-    )
+    ]
+    if price is not None:
+        tokens = stats.get("tokens/embedded", 0)
+        parts.append(f"{tokens:,} tokens for {as_money(price.of(tokens))} {price.currency}")
     return "; ".join(parts)
 
 

@@ -23,12 +23,13 @@ INDEX_CONNECTIONS = 1  # to build the search indexes
 
 @dataclass(frozen=True)
 class FleetConfig:
-    """How many workers there are, what each of them takes on, and when the schedule runs."""
+    """How many workers there are, what each of them takes on, and when the schedules run."""
 
     max_workers: int
     jobs_per_worker: int
     sources_at_a_time: int
     cron: str
+    batch_cron: str
     max_jobs: int
     max_memory: int
     heartbeat: int
@@ -42,7 +43,8 @@ class FleetConfig:
             max_workers=whole_number(settings, "LCL_MAX_CONCURRENT_WORKERS", 1, 10, default=5),
             jobs_per_worker=whole_number(settings, "LCL_JOBS_PER_WORKER", 5, 20, default=10),
             sources_at_a_time=whole_number(settings, "LCL_SOURCES_AT_A_TIME", 1, 64, default=8),
-            cron=_cron(settings.get("LCL_REFRESH_CRON") or "0 2 * * *"),
+            cron=_cron("LCL_REFRESH_CRON", settings.get("LCL_REFRESH_CRON") or "0 2 * * *"),
+            batch_cron=_cron("LCL_BATCH_CRON", settings.get("LCL_BATCH_CRON") or "*/10 * * * *"),
             max_jobs=whole_number(settings, "LCL_WORKER_MAX_JOBS", 1, 10**6, default=500),
             max_memory=whole_number(settings, "LCL_WORKER_MEMORY", 128 * MB, 2**40, default=1024 * MB),
             heartbeat=whole_number(settings, "LCL_WORKER_HEARTBEAT", 1, 60, default=5),
@@ -74,12 +76,12 @@ def keep_jobs_days(settings: BaseSettings) -> int:
     return whole_number(settings, "LCL_KEEP_JOBS_DAYS", 0, 36_500, default=90)
 
 
-def _cron(given: str) -> str:
+def _cron(name: str, given: str) -> str:
     try:
         croniter.croniter(given).get_next()  # also a date that never comes, as the 31st of February, is refused
     except (ValueError, KeyError) as error:
         msg = (
-            f"LCL_REFRESH_CRON is {given!r} ({error}): give minute, hour, day, month and weekday, as in '0 2 * * *' "
+            f"{name} is {given!r} ({error}): give minute, hour, day, month and weekday, as in '0 2 * * *' "
             "(every day at 02:00 UTC); a sixth field is of seconds"
         )
         raise ValueError(msg) from None

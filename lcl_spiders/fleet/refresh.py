@@ -176,9 +176,10 @@ class Refresh:
             )
         counts = ", ".join(f"{count:,} {status}" for status, count in sorted(by_status.items(), reverse=True))
         rate = f"{by_status['succeeded'] / seconds * 60:,.0f} sources a minute" if seconds else ""
-        self._command.say(f"{counts} in {lasting(seconds)} ({rate}): {summarise(summed)}")
-        if lines := ledger.rows(summed, ledger.price(self._command.project_settings)):
-            self._command.console.print(ledger.as_table(lines))
+        price = ledger.price(self._command.project_settings)
+        self._command.say(f"{counts} in {lasting(seconds)} ({rate}): {summarise(summed, price)}")
+        if lines := ledger.rows(summed, price):
+            self._command.console.print(ledger.as_table(lines, price))
 
 
 class _Screen(AbstractContextManager["_Screen"]):

@@ -21,7 +21,7 @@ from db.connection import conninfo
 from db.errors import one_line
 from lcl_spiders.extraction.config import ExtractionConfig
 from lcl_spiders.extraction.pool import leased_pool
-from lcl_spiders.fleet import schedule
+from lcl_spiders.fleet import batches, schedule
 from lcl_spiders.fleet.crawls import Crawls
 from lcl_spiders.fleet.process import preload, resident_memory
 from lcl_spiders.fleet.schedule import LATEST
@@ -153,6 +153,8 @@ class Worker:
 
         if not self._drain:
             schedule.put_on(app, leased, self._fleet.cron)
+            if self._config.embedding.by_batch:
+                batches.put_on(app, leased, self._fleet.batch_cron, self._unless_stopped)
         return app
 
     async def _watch(self, upkeep: Upkeep, crawls: Crawls) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from rich.filesize import decimal
 
 from lcl_spiders.console import lasting, plain_table
+from lcl_spiders.ledger import as_money
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from db.coverage import ModelCoverage
     from db.models import Model
+    from lcl_spiders.ledger import Price
     from lcl_spiders.reembedding.call import Done, Released
     from pipelines.reembedding.estimate import Estimate
 
@@ -40,7 +42,7 @@ def as_table(models: Sequence[ModelCoverage]) -> Table:
     return table
 
 
-def estimate_lines(model: Model, wanted: Estimate) -> list[str]:
+def estimate_lines(model: Model, wanted: Estimate, price: Price | None = None) -> list[str]:
     """Return what building a model will take, in sentences."""
     about = "" if wanted.is_exact else "about "
     stored = f"; {wanted.stored:,} more are stored with it already" if wanted.stored else ""
@@ -52,8 +54,8 @@ def estimate_lines(model: Model, wanted: Estimate) -> list[str]:
         return lines
     guess = "" if wanted.is_counted else ", partly guessed from their length"
     lines.append(f"  about {wanted.tokens:,} tokens, as the present model's provider counts them{guess}")
-    if wanted.money is not None:
-        lines.append(f"  about {wanted.money:,.4f} at LCL_PRICE_PER_MILLION_TOKENS")
+    if wanted.money is not None and price is not None:
+        lines.append(f"  about {as_money(wanted.money)} {price.currency}, by LCL_PRICE_PER_MILLION_TOKENS")
     if wanted.seconds is not None:
         lines.append(f"  about {lasting(wanted.seconds)}, if it goes on as it answered one request")
     lines.append("  From now on crawls embed new and changed pages with both models.")

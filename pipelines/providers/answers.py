@@ -31,13 +31,20 @@ def read(body: bytes, count: int) -> tuple[npt.NDArray[np.float32], int]:
     """
     try:
         answer = json.loads(body)
-        entries, usage = answer["data"], answer.get("usage") or {}
+    except ValueError:
+        raise _no_answer() from None  # the error quotes the body
+    return of(answer, count)
+
+
+def of(answer: Any, count: int) -> tuple[npt.NDArray[np.float32], int]:
+    """Return the same of an answer that is read as JSON already. Raises as `read`."""
+    try:
+        entries = answer["data"]
         indexes = [operator.index(entry["index"]) for entry in entries]
         given = [entry["embedding"] for entry in entries]
-        tokens = int(usage.get("total_tokens") or usage.get("prompt_tokens") or 0)
+        spent = tokens(answer)
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
-        msg = "it is no answer of an embeddings endpoint"
-        raise NoAnswer(msg) from None  # the error quotes the body
+        raise _no_answer() from None
     if sorted(indexes) != list(range(count)):
         msg = f"the embedding provider answered {len(indexes)} vectors for {count} texts, or not one for each"
         raise UnusableVector(msg)
@@ -53,7 +60,17 @@ def read(body: bytes, count: int) -> tuple[npt.NDArray[np.float32], int]:
     vectors = np.empty((count, lengths.pop()), dtype=np.float32)
     for index, row in zip(indexes, rows, strict=True):
         vectors[index] = row
-    return vectors, tokens
+    return vectors, spent
+
+
+def tokens(answer: Any) -> int:
+    """Return the tokens that an answer says it took, 0 where it does not. Raises what a strange answer makes it."""
+    usage = answer.get("usage") or {}
+    return int(usage.get("total_tokens") or usage.get("prompt_tokens") or 0)
+
+
+def _no_answer() -> NoAnswer:
+    return NoAnswer("it is no answer of an embeddings endpoint")
 
 
 def _vector(given: Any) -> npt.NDArray[np.float32]:

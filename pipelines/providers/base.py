@@ -16,7 +16,9 @@ PROBE = "health check"
 
 
 class ProviderError(Exception):
-    """Base of what a provider raises. Never the source's fault."""
+    """Base of what a provider raises. Never the source's fault. `reason` is why a run ends for it."""
+
+    reason = "provider_unavailable"
 
 
 class ProviderMisconfigured(ProviderError):

@@ -113,6 +113,27 @@ class OpenAIProvider:
         """Close the client's connections."""
         await self._client.close()
 
+    # What the provider's batches are asked for with (`pipelines.batch_api`).
+
+    @property
+    def client(self) -> openai.AsyncOpenAI:
+        """The client, whose requests are made once."""
+        return self._client
+
+    @property
+    def access(self) -> Access:
+        """How the server is reached."""
+        return self._access
+
+    @property
+    def asked(self) -> int | None:
+        """The length that has to be asked for, known once it was probed; None where it is the model's own."""
+        return self._asked
+
+    def meaning(self, error: openai.APIStatusError) -> ProviderError:
+        """Return what an answer that is no success asks of us."""
+        return self._meaning(error)
+
     def _body(self, texts: Sequence[str]) -> dict[str, object]:
         shorter = {} if self._asked is None else {"dimensions": self._asked}
         return {"model": self.model, "input": list(texts), "encoding_format": "base64", **shorter}

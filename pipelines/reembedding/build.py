@@ -17,6 +17,7 @@ from db.errors import IncompleteWrite
 from db.manifests import Entry
 from db.page_rows import ChunkRow
 from pipelines import index_model
+from pipelines.budget import TokenLimitReached
 from pipelines.chunker import Chunk, Chunker, distinct
 from pipelines.vectors import VectorSource
 
@@ -141,7 +142,11 @@ class Build:
         texts = {
             chunk.hash: chunk.text for each in group for chunk in each.chunks if (each.page.id, chunk.hash) not in own
         }
-        found = await self._vectors.get(texts)
+        try:
+            found = await self._vectors.get(texts)
+        except TokenLimitReached:
+            await self._vectors.keep(texts)
+            raise
         entries, refusals = [], []
         for each in group:
             refusal = each.failure or _refusal(each, found)

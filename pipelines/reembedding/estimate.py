@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from db import coverage
+from pipelines.budget import TokenLimitReached
 from pipelines.chunker import Chunker
 
 if TYPE_CHECKING:
@@ -76,16 +77,20 @@ def sampled_lengths(chunker: Chunker, pages: Sequence[tuple[str, str | None]]) -
 
 
 async def seconds_for(embedder: Embedder, wanted: Estimate) -> float | None:
-    """Return how long the texts will take, by one request of texts about as long; None when it is not worth asking.
+    """Return how long the texts will take, by one request of texts about as long.
 
-    The texts are neutral: nothing of the index is sent before it is agreed to.
+    None when it is not worth asking, or when the day's limit on tokens has no room for it. The texts are neutral:
+    nothing of the index is sent before it is agreed to.
     """
     if wanted.texts <= PROBED_TEXTS:
         return None
     words = max(1, wanted.tokens // wanted.texts)
     texts = [f"{number} " + "word " * words for number in range(PROBED_TEXTS)]
     began = time.perf_counter()
-    await embedder.embed(texts, Unmetered())
+    try:
+        await embedder.embed(texts, Unmetered())
+    except TokenLimitReached:
+        return None
     return (time.perf_counter() - began) * wanted.texts / PROBED_TEXTS
 
 

@@ -174,9 +174,11 @@ async def test_a_crawl_ends_with_its_ledger_and_with_money_when_there_is_a_price
     assert header.split() == ["ledger", "pages", "requests", "bytes", "chunks", "tokens"]
     assert (spent.split()[0], saved.split()[0]) == ("spent", "saved")
 
-    priced = crawl(site, database_url, "reembed=true", env={"LCL_PRICE_PER_MILLION_TOKENS": "1000000"}).stdout
+    priced = crawl(
+        site, database_url, "reembed=true", env={"LCL_PRICE_PER_MILLION_TOKENS": "1000000", "LCL_PRICE_CURRENCY": "kr."}
+    ).stdout
     _, header, spent, *_ = priced.splitlines()
-    assert header.split()[-1] == "money"
+    assert header.split()[-1] == "kr."
     assert spent.split()[-1] == f"{spent.split()[-2]}.0000"
 
 
@@ -236,7 +238,7 @@ async def test_status_prints_the_sum_of_what_each_rung_saved(
 
     told = status(database_url, source.slug, env={"LCL_PRICE_PER_MILLION_TOKENS": "0.5"})["ledger"]
     assert (told["runs"], told["counters"]["saved/lastmod/pages"]) == (2, 18)
-    assert told["money"] == {"price_per_million_tokens": 0.5, "spent": 0.0001, "saved": 2.0}
+    assert told["money"] == {"price_per_million_tokens": 0.5, "currency": "USD", "spent": 0.0001, "saved": 2.0}
     assert status(database_url)["ledger"]["money"] is None
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import psycopg
 import pytest
 
-from db import indexes, jobs, models, page_writes, pages, search, sources
+from db import batches, indexes, jobs, models, page_writes, pages, pending, search, sources
 from db.connection import Connection, connect
 from db.locks import DomainLock
 from db.models import Model
@@ -71,6 +71,54 @@ async def plan_of(connection: Connection, name: str, **values: object) -> str:
     return await plan(connection, pages._SQL[name], values)
 
 
+async def wait_for_batches(connection: Connection, model: Model) -> None:
+    """Let 20,000 texts wait, half of them in one batch of many, and 2,000 pages of three sources."""
+    await connection.execute(
+        "INSERT INTO embedding_batches (model_id, texts, day) SELECT %s, 500, now() FROM generate_series(1, 20)",
+        (model.id,),
+    )
+    await connection.execute(
+        """
+        INSERT INTO pending_texts (model_id, chunk_hash, text, for_pages, batch_id)
+        SELECT %s, sha256(n::text::bytea), 'a text', true, CASE WHEN n %% 2 = 0 THEN n / 2 %% 20 + 1 END
+        FROM generate_series(1, 20000) AS n
+        """,
+        (model.id,),
+    )
+    await connection.execute(
+        """
+        INSERT INTO pending_pages (source_id, url, model_id, content_hash, awaits, page)
+        SELECT s.id, s.start_url || n, %s, '', ARRAY[sha256(n::text::bytea)], '{}'
+        FROM scraper_sources AS s CROSS JOIN generate_series(1, 700) AS n
+        """,
+        (model.id,),
+    )
+    await connection.execute("ANALYZE")
+
+
+class TestPending:
+    async def test_texts_for_a_batch_are_chosen_among_those_that_are_free(
+        self, connection: Connection, large: Model
+    ) -> None:
+        await wait_for_batches(connection, large)
+        values = {"model_id": large.id, "texts": 100, "bytes": 10**6}
+        found = await plan(connection, batches._SQL["choose"], values)
+        assert "Index Scan using pending_texts_free_idx" in found
+
+    async def test_texts_of_a_batch_are_read_without_those_of_others(
+        self, connection: Connection, large: Model
+    ) -> None:
+        await wait_for_batches(connection, large)
+        found = await plan(connection, batches._SQL["texts_of"], {"batch_id": 1, "after": b"", "limit": 2000})
+        assert "pending_texts_batch_idx" in found
+
+    async def test_pages_are_forgotten_by_url(self, connection: Connection, source: Source, large: Model) -> None:
+        await wait_for_batches(connection, large)
+        urls = [f"{source.start_url}{n}" for n in range(20)]
+        found = await plan(connection, pending._SQL["forget"], {"source_id": source.id, "urls": urls})
+        assert "pending_pages_source_id_url_key" in found
+
+
 class TestPages:
     async def test_known_pages_are_read_by_url(self, connection: Connection, source: Source, large: Model) -> None:
         urls = [f"{source.start_url}{n}" for n in range(20)]
@@ -121,10 +169,12 @@ class TestPages:
 
     async def test_reusable_vectors_are_read_by_hash(self, connection: Connection, large: Model) -> None:
         hashes = [digest(f"{n}") for n in range(300)]
+        await wait_for_batches(connection, large)
 
         found = await plan_of(connection, "reusable_vectors", model_id=large.id, chunk_hashes=hashes)
 
         assert "Index Scan using page_embeddings_chunk_idx" in found
+        assert "Index Scan using pending_texts_pkey" in found
         assert "Seq Scan" not in found
 
     async def test_a_plan_made_while_the_index_was_empty_is_not_kept(

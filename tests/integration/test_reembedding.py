@@ -7,20 +7,24 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from db import activation, coverage, manifests, models, page_writes, pages
+from db import activation, coverage, manifests, models, page_writes, pages, pending
 from db.connection import connect
+from db.pending import PendingPage
 from db.search import search_pages
+from pipelines import index_model, runtime
+from pipelines.budget import TokenLimitReached
 from pipelines.providers import ProviderUnavailable
 from pipelines.reembedding.activate import NotActivated, activate
+from pipelines.reembedding.build import Build
 from tests.support.embeddings import EmbeddingServer, embedding_server, vector
-from tests.support.postgres import is_waiting, value
-from tests.support.reembedding import FINE, NEW, OLD, Moving, moving, text_of
+from tests.support.index import digest
+from tests.support.postgres import is_waiting, rows, value
+from tests.support.reembedding import FINE, NEW, OLD, Moving, config, moving, text_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from db.models import Model
-    from pipelines.reembedding.build import Build
 
 TOPICS = ("harbour", "library", "market", "museum")
 
@@ -212,6 +216,31 @@ class TestSwitching:
                 await switch(index, model, build)
 
 
+class TestSpending:
+    """A build obeys the limit of the day and is counted, as crawls are."""
+
+    async def test_a_build_that_meets_the_days_limit_goes_on_with_the_next_and_pays_nothing_twice(
+        self, index, provider, database_url
+    ):
+        shared = await runtime.lease(config(database_url, max_tokens_per_day=1500))
+        try:
+            model = await models.build(index.connection, NEW)
+            build = Build(shared, model, await index_model.embedder_of(shared, model))
+            with pytest.raises(TokenLimitReached, match="would exceed the day's 1,500"):
+                await build.run()
+        finally:
+            await runtime.give_back(shared)
+        sent = provider.sent("new")
+        assert 0 < len(sent) < len(set().union(*(await index.expected(model)).values()))
+        assert await index.spent(model) == (len(sent), build.progress.tokens, 0)
+
+        _, again = await index.begin()
+        assert await again.run() == 0
+        assert len(set(provider.sent("new"))) == len(provider.sent("new"))
+        assert await index.texts(model) == await index.expected(model)
+        assert await index.spent(model) == (len(provider.sent("new")), build.progress.tokens + again.progress.tokens, 0)
+
+
 class TestFreeing:
     async def test_a_retired_model_leaves_no_rows_and_no_index(self, index):
         model, build = await index.begin()
@@ -225,6 +254,26 @@ class TestFreeing:
         assert freed.embeddings > len(TOPICS)
         assert await value(index.connection, "SELECT count(*) FROM page_manifests") == 0
         assert await is_sound(index)
+
+    async def test_what_waited_for_batches_goes_too_but_what_a_batch_is_paid_for(self, index, monkeypatch):
+        monkeypatch.setattr(activation, "PAGES_AT_A_TIME", 2)
+        model, _ = await index.begin()
+        texts = {word: digest(word) for word in ("free", "another", "more", "asked", "answered")}
+        await pending.add_texts(index.connection, model.id, {each: word for word, each in texts.items()})
+        opened = "INSERT INTO embedding_batches (model_id, texts, day) VALUES (%s, 2, now()) RETURNING id"
+        ((batch,),) = await rows(index.connection, opened, model.id)
+        in_batch = [texts["asked"], texts["answered"]]
+        query = "UPDATE pending_texts SET batch_id = %s WHERE chunk_hash = ANY (%s)"
+        await index.connection.execute(query, (batch, in_batch))
+        query = "UPDATE pending_texts SET refusal = 'no', kind = 'embedding_refused' WHERE chunk_hash = %s"
+        await index.connection.execute(query, (texts["answered"],))
+        parked = PendingPage(index.index.url("new"), digest("new"), None, {texts["free"]: "free"}, {})
+        async with page_writes.write(index.connection, index.index.source.domain, index.index.fence):
+            await pending.park(index.connection, index.index.source.id, model.id, [parked])
+        await models.retire(index.connection, model)
+        await activation.free(index.connection, model)
+        assert await value(index.connection, "SELECT count(*) FROM pending_pages") == 0
+        assert await rows(index.connection, "SELECT text FROM pending_texts") == [("asked",)]
 
     async def test_what_was_freed_in_part_is_freed_by_the_next_call(self, index):
         model, build = await index.begin()

@@ -15,7 +15,7 @@ from tests.support.crawl import crawl, last_job, stats
 from tests.support.door import PATIENT, Door
 from tests.support.embeddings import EmbeddingServer, embedding_server
 from tests.support.postgres import rows, value
-from tests.support.reembedding import FINE, NEW, OLD, config
+from tests.support.reembedding import FINE, NEW, OLD, config, text_of
 from tests.support.scrapy import started_scrapy
 from tests.support.site import html, prose, small_town, tale
 
@@ -115,6 +115,28 @@ async def test_a_second_model_that_fails_in_mid_run_is_left_out_from_there(datab
     assert await is_sound(connection)
 
 
+async def test_a_second_model_that_meets_a_limit_on_tokens_is_left_out_from_there(
+    database_url, connection, provider, env
+):
+    with LocalSite(small_town()) as site:
+        assert crawl(site, database_url, env=env).code == 0
+        model = await models.build(connection, NEW)
+        site["/market"] = html("Market", tale("cheese"))
+        # Room for the page under one model by estimate, a third of its bytes, and not for as much again.
+        used = await value(connection, "SELECT sum(tokens) FROM embedding_usage")
+        limit = str(used + len(text_of("cheese")) * 14 // 30)
+        done = crawl(site, database_url, env={**env, "LCL_MAX_TOKENS_PER_DAY": limit})
+    assert done.code == 0, done.stderr
+    assert done.stderr.count("the run goes on without openai/new") == 1
+    counted = await stats(connection)
+    assert counted["pages/changed"] == 1
+    assert [alert["name"] for alert in counted["alerts"]] == ["building_left_behind"]
+    assert await covered(connection, model) == set()
+    assert await is_sound(connection)
+    kept = await rows(connection, "SELECT text FROM pending_texts WHERE model_id = %s ORDER BY text", model.id)
+    assert [text for (text,) in kept] == sorted(provider.sent("new")) != []
+
+
 async def test_a_page_that_the_second_model_refuses_is_written_under_the_active_one(
     database_url, connection, provider, env
 ):
@@ -173,6 +195,23 @@ async def test_a_run_goes_on_with_a_model_that_took_over_while_it_was_built(data
     # The old model's way back knows that it has to catch up with what changed since.
     old = await models.build(connection, OLD)
     assert await manifests.count_pending(connection, old.id) == 1
+
+
+async def test_a_run_that_parks_pages_while_its_model_is_replaced_ends_cleanly(database_url, connection, provider, env):
+    with LocalSite(small_town()) as site:
+        assert crawl(site, database_url, env=env).code == 0
+        site["/market"] = html("Market", tale("cheese"))
+        known = await models.build(connection, FINE)
+        by_batch = {**env, "LCL_EMBEDDING_BATCH": "true"}
+        _, code, stderr = await crawl_through_a_switch(site, database_url, by_batch, connection, known)
+        assert code == 1, stderr
+        job = await last_job(connection)
+        assert (job["status"], job["reason"]) == ("failed", "model_changed")
+        assert await value(connection, "SELECT count(*) FROM pending_pages") == 0
+        assert await is_sound(connection)
+        site.not_found = lambda _: Page("not found", status=404)
+        assert crawl(site, database_url, env=by_batch).code == 0
+    assert await rows(connection, "SELECT model_id FROM pending_pages") == [(known.id,)]
 
 
 async def test_a_run_that_knows_nothing_of_the_new_model_ends_cleanly_and_blames_nobody(

@@ -11,6 +11,7 @@ from db.connection import Address
 from db.models import Model
 from db.page_rows import ChunkRow
 from pipelines import index_model, runtime
+from pipelines.budget import TokenLimits
 from pipelines.chunker import Chunker, distinct
 from pipelines.config import Config
 from pipelines.embedding_config import EmbeddingConfig
@@ -33,12 +34,13 @@ NEW = Model(0, "openai", "new", DIMENSIONS, "markdown-1000-v1")
 FINE = replace(NEW, chunker_version="markdown-300-v1")
 
 
-def config(database_url: str, batch_size: int = 4) -> Config:
+def config(database_url: str, batch_size: int = 4, max_tokens_per_day: int | None = None) -> Config:
     """Return what a process needs; batches are small, so that there are some."""
     return Config(
         database=Address(url=database_url, folder=None),
         lock_database_url=None,
         embedding=EmbeddingConfig("local", None, None, batch_size=batch_size, timeout=20, concurrency=2, linger=0.01),
+        limits=TokenLimits(per_day=max_tokens_per_day),
         chunk_size=1000,
         recrawl_after=0,
         max_failure_share=0.5,
@@ -108,6 +110,12 @@ class Moving:
             for url, title, content in stored
             if content
         }
+
+    async def spent(self, model: Model) -> tuple[int, int, int]:
+        """Return the texts and tokens that were counted for a model, and the tokens still set aside."""
+        query = "SELECT texts, tokens, reserved FROM embedding_usage WHERE model_id = %s"
+        ((texts, tokens, reserved),) = await rows(self.connection, query, model.id)
+        return texts, tokens, reserved
 
     async def active(self) -> str:
         """Return the name of the active model."""

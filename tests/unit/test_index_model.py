@@ -8,8 +8,8 @@ from scrapy.settings import Settings
 from db.errors import ModelMismatch
 from db.models import Model
 from pipelines.addon import IndexAddon
-from pipelines.index_model import Named, chunker_of, held_to, spec_of
-from pipelines.providers import ProviderSpec
+from pipelines.index_model import Named, chunker_of, held_to, spec_of, takes_batches
+from pipelines.providers import ProviderMisconfigured, ProviderSpec
 
 MODEL = Model(1, "openai", "e5", 384, "markdown-1000-v1", base_url="http://127.0.0.1/v1", api_key_env="E5_KEY")
 
@@ -72,6 +72,12 @@ def test_vectors_of_another_length_are_not_those_of_the_model():
     held_to(MODEL, 384)
     with pytest.raises(ModelMismatch, match="answers vectors of 768 dimensions"):
         held_to(MODEL, 768)
+
+
+def test_a_provider_without_batches_says_so():
+    takes_batches("openai")
+    with pytest.raises(ProviderMisconfigured, match="the provider local takes no batches: unset LCL_EMBEDDING_BATCH"):
+        takes_batches("local")
 
 
 def test_chunks_are_cut_as_the_row_says():

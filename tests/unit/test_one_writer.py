@@ -24,7 +24,7 @@ def test_nobody_but_the_upsert_pipeline_writes_pages():
     }
     assert users == {"writer.py"}
     writers = {path.name for path in sources() if "from pipelines.writer import" in path.read_text()}
-    assert writers == {"upsert.py"}
+    assert writers == {"upsert.py", "apply.py"}
 
 
 def test_nothing_is_written_outside_the_fence():

@@ -1,0 +1,85 @@
+"""What has become of batches: their state, and the results of those that have ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING
+
+from db import batches
+from db.batches import ENDED, Batch, Remote, TextRefusal
+from pipelines.batch_api import lines
+
+if TYPE_CHECKING:
+    from db.pages import Embedding
+    from pipelines.batch_api.apis import Apis
+    from pipelines.batch_api.remote import BatchApi
+    from pipelines.runtime import Runtime
+
+ATTEMPTS = 3
+AT_A_TIME = 500  # results taken in one transaction
+
+
+@dataclass
+class Polled:
+    """What a call found: batches that ended, how many texts have results now, and how many wait again."""
+
+    ended: list[int] = field(default_factory=list)
+    results: int = 0
+    returned: int = 0
+    problems: list[str] = field(default_factory=list)
+
+
+async def poll(runtime: Runtime, apis: Apis) -> Polled:
+    """Ask how far each batch is, and take the results of those that have ended.
+
+    Bears repetition, also by two processes at once: a result is taken once. Raises `ProviderError` or
+    `DatabaseProblem`.
+    """
+    found = Polled()
+    for batch in await runtime.use_connection(batches.unsettled):
+        if batch.remote_id is None:
+            continue
+        api = await apis.of(batch.model_id)
+        remote = await api.get(batch.remote_id)
+        await runtime.use_connection(partial(batches.note_remote, batch_id=batch.id, remote=remote))
+        if remote.state in ENDED:
+            await _take(runtime, apis, batch, remote, found)
+    return found
+
+
+async def _take(runtime: Runtime, apis: Apis, batch: Batch, remote: Remote, found: Polled) -> None:
+    api = await apis.of(batch.model_id)
+    dimensions = apis.length(batch.model_id)
+    for file_id in filter(None, (remote.output_file_id, remote.error_file_id)):
+        found.results += await _take_file(runtime, api, batch, file_id, dimensions)
+    returned = await runtime.use_connection(partial(batches.settle, batch=batch, state=remote.state, attempts=ATTEMPTS))
+    found.ended.append(batch.id)
+    found.returned += returned
+    if remote.state == "failed":
+        found.problems.append(f"batch {batch.id} failed as a whole: {remote.error or 'the provider does not say why'}")
+
+
+async def _take_file(runtime: Runtime, api: BatchApi, batch: Batch, file_id: str, dimensions: int) -> int:
+    """Take the results of one file, some hundreds at a time; return how many were news."""
+    taken = 0
+    vectors: dict[bytes, tuple[Embedding, int]] = {}
+    refusals: dict[bytes, TextRefusal] = {}
+
+    async def flush() -> int:
+        count = await runtime.use_connection(partial(batches.take, batch=batch, vectors=vectors, refusals=refusals))
+        vectors.clear()
+        refusals.clear()
+        return count
+
+    async for line in api.lines(file_id):
+        result = lines.result(line, dimensions, api.shown)
+        if result is None:
+            continue
+        if result.vector is not None:
+            vectors[result.chunk_hash] = result.vector
+        elif result.refusal is not None:
+            refusals[result.chunk_hash] = result.refusal
+        if len(vectors) + len(refusals) >= AT_A_TIME:
+            taken += await flush()
+    return taken + await flush()
