@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 TEST_PROCESSES ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format crawl bench bench-refresh bench-fleet bench-sources constraints clean
+.PHONY: help setup demo test lint format crawl bench bench-refresh bench-fleet bench-sources bench-search constraints clean
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -62,6 +62,9 @@ bench-fleet: setup ## Crawl 120 sites in one refresh, against a process for each
 
 bench-sources: setup ## Measure how one source starts among ten and among a hundred thousand
 	@$(BIN)/python -m benchmarks.many_sources $(ARGS)
+
+bench-search: setup ## Measure how well and how fast pages are found, by vector, by text and by both
+	@$(BIN)/python -m benchmarks.search $(ARGS)
 
 constraints: ## Resolve the newest versions pyproject.toml allows, and pin them in constraints.txt
 	@echo "Resolving with $$($(PYTHON) -V) (a few minutes)"
