@@ -13,17 +13,19 @@ Other pages keep what they say of the page, tables of contents and links among i
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 import lxml.html
 
 from benchmarks import documents
 from lcl_spiders.extraction.extract import extract_page
+from lcl_spiders.extraction.page import EXTRACTION_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -69,7 +71,15 @@ def base_of(site: documents.Site) -> str:
 
 
 def pages_of(site: documents.Site) -> list[Page]:
-    """Return all pages of a site, in the order of their paths."""
+    """Return all pages of a site in the order of their paths; extracted once, and kept beside the site."""
+    kept = documents.CACHE / f"{site.package}-{EXTRACTION_VERSION}-pages.json"
+    if not kept.exists():
+        kept.write_text(json.dumps([asdict(page) for page in _extracted(site)]), encoding="utf-8")
+    found = json.loads(kept.read_text(encoding="utf-8"))
+    return [Page(**{**fields, "sections": tuple(fields["sections"])}) for fields in found]
+
+
+def _extracted(site: documents.Site) -> list[Page]:
     folder = documents.folder_of(site)
     files = sorted(folder.rglob("*.html"))
     urls = [base_of(site) + file.relative_to(folder).as_posix() for file in files]

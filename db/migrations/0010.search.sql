@@ -169,7 +169,7 @@ CREATE FUNCTION search_pages(
     p_changed_since timestamptz DEFAULT NULL,
     p_candidates    integer DEFAULT 100,
     p_rrf_k         integer DEFAULT 10,
-    p_vector_weight double precision DEFAULT 0.6
+    p_vector_weight double precision DEFAULT 0.5
 )
 RETURNS TABLE (
     page_id      bigint,
@@ -207,6 +207,7 @@ BEGIN
         RETURN;
     END IF;
 
+    p_candidates := greatest(p_candidates, 3 * p_limit);
     IF p_path_prefix IS NOT NULL THEN
         pages_are := pages_are || ' AND lcl_url_path(p.url) LIKE $7';
     END IF;

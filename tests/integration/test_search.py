@@ -56,7 +56,7 @@ class TestFusion:
 
         assert hits[0].title == "both"
         assert (hits[0].vector_rank, hits[0].text_rank) == (2, 2)
-        assert hits[0].score == pytest.approx(0.6 / 12 + 1 / 12)
+        assert hits[0].score == pytest.approx(0.5 / 12 + 1 / 12)
 
     async def test_scores_are_reciprocal_ranks_best_first(self, index: Index) -> None:
         for rank in range(1, 5):
@@ -65,7 +65,7 @@ class TestFusion:
         hits = await find(index, None, towards(1, 0))
 
         assert [(hit.title, hit.vector_rank, hit.text_rank) for hit in hits] == [(f"{n}", n, None) for n in range(1, 5)]
-        assert [hit.score for hit in hits] == [pytest.approx(0.6 / (10 + n)) for n in range(1, 5)]
+        assert [hit.score for hit in hits] == [pytest.approx(0.5 / (10 + n)) for n in range(1, 5)]
 
     async def test_a_page_is_found_once_with_its_best_chunk(self, index: Index) -> None:
         await write(
