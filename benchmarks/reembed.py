@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 
 OLD_SIZE, NEW_SIZE = 1000, 800
 QUERIES = ("how to write a backup", "replication slots", "open a file", "asynchronous iterators", "create an index")
-SEARCH_EVERY = 0.2  # seconds
+SEARCH_EVERY = 0.5  # seconds
 PAGES_AT_A_TIME = 64
 ALONE, BUILD = "the model alone", "build"
 SHARE = 0.7  # of the bare model's speed, which the issue asks for
