@@ -172,9 +172,10 @@ async def bare(provider: EmbeddingProvider, texts: Sequence[str], concurrency: i
 
 
 @contextmanager
-def server(*, rate: float, silent: bool = False) -> Iterator[str]:
+def server(*, rate: float, latency: float = 0.05, silent: bool = False) -> Iterator[str]:
     """Run the fake server and yield its root URL; the environment points to it."""
-    command = [sys.executable, "-m", "benchmarks.embedding_server", "--rate", str(rate), *(["--silent"] * silent)]
+    options = ["--rate", str(rate), "--latency", str(latency), *(["--silent"] * silent)]
+    command = [sys.executable, "-m", "benchmarks.embedding_server", *options]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None

@@ -38,16 +38,23 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class PendingPage:
-    """A page whose text a model has not been tried on, with the text; `was_tried`: it was on an earlier one."""
+    """A page whose text a model has not been tried on; `was_tried`: it was on an earlier one.
+
+    It comes with its text, or, where the model cuts pages as the active one does, with its `manifest` under that one,
+    and its chunks by their `hashes` and `texts`. One of `content` and `manifest` is None.
+    """
 
     id: int
     source_id: UUID
     url: str
     title: str | None
     language: str | None
-    content: str
+    content: str | None
     content_hash: bytes
     was_tried: bool
+    manifest: Sequence[bytes] | None = None
+    hashes: Sequence[bytes] | None = None
+    texts: Sequence[str] | None = None
 
 
 async def replace_embeddings(connection: Connection, source_id: UUID, model_id: int, entries: Sequence[Entry]) -> None:
@@ -128,7 +135,7 @@ async def refused(connection: Connection, model_id: int, limit: int = 100) -> li
 async def pending(
     connection: Connection, model_id: int, *, after: int = 0, limit: int = 200, max_bytes: int = 4_000_000
 ) -> list[PendingPage]:
-    """Return the next pages by id, from `after` on, whose text the model has not been tried on.
+    """Return the next pages by id, from `after` on, whose text the model has not been tried on, with texts or chunks.
 
     As many as fit in `max_bytes`, and one that does not when it is the first.
     """

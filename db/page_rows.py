@@ -24,11 +24,14 @@ class Validators:
 
 @dataclass(frozen=True, slots=True)
 class ChunkRow:
-    """A chunk as it is written. `embedding` is None when the page has this chunk already."""
+    """A chunk as it is written. `embedding` is None when the page has this chunk already.
+
+    `content` is None when it stands, with heading and language, in the page's chunk under the active model.
+    """
 
     hash: bytes
     heading: str | None
-    content: str
+    content: str | None
     token_count: int | None
     embedding: Embedding | None
 

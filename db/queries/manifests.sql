@@ -33,11 +33,18 @@ WHERE model_id = %(model_id)s
   AND refusal IS NOT NULL
 
 -- pending --
--- Sizes are known without reading the texts: no more of them are fetched than fit.
-SELECT n.id, n.source_id, n.url, n.title, n.language, n.content, n.content_hash, n.was_tried
+-- Sizes are known without reading the texts: no more of them are fetched than fit. Where the model cuts pages as the
+-- active one does, the chunks that this one has are given instead of the page's text, if they are all there.
+SELECT
+    n.id, n.source_id, n.url, n.title, n.language,
+    CASE WHEN c.is_whole THEN NULL ELSE n.content END,
+    n.content_hash, n.was_tried,
+    CASE WHEN c.is_whole THEN n.chunk_hashes END,
+    CASE WHEN c.is_whole THEN c.hashes END,
+    CASE WHEN c.is_whole THEN c.texts END
 FROM (
     SELECT
-        p.id, p.source_id, p.url, p.title, p.language, p.content, p.content_hash,
+        p.id, p.source_id, p.url, p.title, p.language, p.content, p.content_hash, p.chunk_hashes,
         m.page_id IS NOT NULL AS was_tried,
         sum(octet_length(p.content)) OVER (ORDER BY p.id) - octet_length(p.content) AS bytes_before
     FROM scraped_pages AS p
@@ -48,6 +55,20 @@ FROM (
     ORDER BY p.id
     LIMIT %(limit)b
 ) AS n
+LEFT JOIN LATERAL (
+    SELECT
+        array_agg(e.chunk_hash) AS hashes,
+        array_agg(e.content) AS texts,
+        array_agg(e.chunk_hash) @> n.chunk_hashes AND array_agg(e.chunk_hash) <@ n.chunk_hashes AS is_whole
+    FROM page_embeddings AS e
+    WHERE e.page_id = n.id
+      AND e.model_id = (
+          SELECT a.id
+          FROM embedding_models AS a
+          WHERE a.state = 'active'
+            AND a.chunker_version = (SELECT o.chunker_version FROM embedding_models AS o WHERE o.id = %(model_id)b)
+      )
+) AS c ON true
 WHERE n.bytes_before < %(max_bytes)b
 ORDER BY n.id
 

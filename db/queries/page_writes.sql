@@ -147,9 +147,11 @@ heir AS (
 ),
 copied AS (
     INSERT INTO page_embeddings (
-        page_id, source_id, model_id, language, chunk_hash, heading, content, token_count, embedding
+        page_id, source_id, model_id, language, chunk_hash, heading, content, token_count, embedding, search
     )
-    SELECT h.heir, e.source_id, e.model_id, e.language, e.chunk_hash, e.heading, e.content, e.token_count, e.embedding
+    SELECT
+        h.heir, e.source_id, e.model_id, e.language, e.chunk_hash, e.heading, e.content, e.token_count, e.embedding,
+        e.search
     FROM heir AS h
     JOIN page_embeddings AS e ON e.page_id = h.original
 ),

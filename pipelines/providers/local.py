@@ -68,7 +68,8 @@ class LocalProvider:
             ids = encoding.ids
             counts.append(len(ids))
             if ids:
-                self._weights[ids].mean(axis=0, out=vectors[row])
+                np.add.reduce(self._weights.take(ids, axis=0), axis=0, out=vectors[row])
+                vectors[row] /= len(ids)
         return Embedded(unit(vectors), counts, sum(counts))
 
 

@@ -216,8 +216,11 @@ def groups(pages: Sequence[CutPage], size: int) -> Iterator[list[CutPage]]:
 
 
 def _cut(chunker: Chunker, page: PendingPage) -> CutPage:
+    if page.manifest is not None:
+        texts = dict(zip(page.hashes or (), page.texts or (), strict=True))
+        return CutPage(page, [Chunk(digest, texts[digest], None) for digest in page.manifest])
     try:
-        return CutPage(page, chunker.cut(page.content, page.title))
+        return CutPage(page, chunker.cut(page.content or "", page.title))
     except (ValueError, UnicodeError) as error:
         return CutPage(page, (), f"it cannot be cut: {error}")
 
@@ -231,6 +234,7 @@ def _entry(each: CutPage, found: Found, own: set[tuple[int, bytes]]) -> Entry:
     rows = []
     for digest, chunk in distinct(each.chunks).items():
         vector, tokens = (None, None) if (page.id, digest) in own else found.vectors[digest]
-        rows.append(ChunkRow(digest, chunk.heading, chunk.text, tokens, vector))
+        content = chunk.text if page.manifest is None else None  # the database has it, with heading and language
+        rows.append(ChunkRow(digest, chunk.heading, content, tokens, vector))
     manifest = [chunk.hash for chunk in each.chunks]
     return Entry(page.id, page.url, page.language, page.content_hash, manifest, rows)

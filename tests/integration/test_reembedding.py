@@ -159,9 +159,7 @@ class TestSwitching:
     async def test_going_back_embeds_only_what_changed_since(self, index, provider):
         model, build = await index.begin()
         await switch(index, model, build)
-        await index.connection.execute(
-            "UPDATE scraped_pages SET content_hash = 'x', content = 'Moved.' WHERE url ~ 'market'"
-        )
+        await index.write("market", "Moved.", model)
         old, back = await index.begin(OLD)
         await switch(index, old, back)
         assert provider.sent("old") == ["Moved."]

@@ -56,11 +56,11 @@ def text_of(topic: str) -> str:
     return "\n\n".join(tale(topic))
 
 
-def row(index: Index, name: str, text: str) -> PageRow:
-    """Return a page as a crawl would write it, with its chunks in the old model."""
+def row(index: Index, name: str, text: str, model: str = "old") -> PageRow:
+    """Return a page as a crawl would write it, with its chunks in a model."""
     chunks = Chunker.of(OLD.chunker_version).cut(text, None)
     rows_of = [
-        ChunkRow(chunk.hash, chunk.heading, chunk.text, len(chunk.text) // 4, vector("old", chunk.text))
+        ChunkRow(chunk.hash, chunk.heading, chunk.text, len(chunk.text) // 4, vector(model, chunk.text))
         for chunk in distinct(chunks).values()
     ]
     made = page(index.url(name), text, content=text, manifest=[chunk.hash for chunk in chunks], chunks=rows_of)
@@ -80,11 +80,12 @@ class Moving:
         """The test's own connection."""
         return self.index.connection
 
-    async def write(self, name: str, text: str) -> None:
-        """Write a page as a crawl that knows the old model alone."""
+    async def write(self, name: str, text: str, model: Model | None = None) -> None:
+        """Write a page as a crawl that knows one model alone, the old one unless another is named."""
+        model = model or self.index.model
         async with page_writes.write(self.connection, self.index.source.domain, self.index.fence):
             await page_writes.replace_pages(
-                self.connection, self.index.source.id, self.index.model.id, [row(self.index, name, text)]
+                self.connection, self.index.source.id, model.id, [row(self.index, name, text, model.name)]
             )
 
     async def begin(self, model: Model = NEW) -> tuple[Model, Build]:
