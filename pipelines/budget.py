@@ -154,14 +154,24 @@ def refusal(answer: usage.Refused, tokens: int, limit: int) -> str:
     )
 
 
-class Allowance:
-    """The meter of one run with a limit on its tokens: passes on what is counted, and says how much is left."""
+@dataclass
+class Purse:
+    """What one run may spend, over all its models: a limit, None for none, and what is spent and under way."""
 
-    def __init__(self, meter: Meter, limit: int | None = None) -> None:
+    limit: int | None = None
+    spent: int = 0
+    under_way: int = 0
+
+
+class Allowance:
+    """The meter of one run with a limit on its tokens: passes on what is counted, and says how much is left.
+
+    Those that have one purse have one limit.
+    """
+
+    def __init__(self, meter: Meter, purse: Purse | None = None) -> None:
         self._meter = meter
-        self._limit = limit
-        self._spent = 0
-        self._under_way = 0
+        self._purse = purse or Purse()
 
     @property
     def stop_reason(self) -> str | None:
@@ -171,27 +181,28 @@ class Allowance:
     @property
     def left(self) -> int | None:
         """How many tokens may still be asked for, None for any number."""
-        return None if self._limit is None else max(0, self._limit - self._spent - self._under_way)
+        purse = self._purse
+        return None if purse.limit is None else max(0, purse.limit - purse.spent - purse.under_way)
 
     def count(self, name: str, by: int = 1) -> None:
         """Add to a counter of the run."""
         if name == "tokens/embedded":
-            self._spent += by
+            self._purse.spent += by
         self._meter.count(name, by)
 
     @contextmanager
     def request(self, tokens: int) -> Iterator[None]:
         """Set an estimate of tokens aside while they are embedded."""
-        self._under_way += tokens
+        self._purse.under_way += tokens
         try:
             yield
         finally:
-            self._under_way -= tokens
+            self._purse.under_way -= tokens
 
     def refusal(self, tokens: int) -> TokenLimitReached:
         """Return the error for tokens that there is no room for."""
         msg = (
-            f"about {tokens:,} tokens more would exceed the run's {self._limit or 0:,} ({PER_RUN}): {self._spent:,} "
-            "are spent. The next run goes on where this one stopped"
+            f"about {tokens:,} tokens more would exceed the run's {self._purse.limit or 0:,} ({PER_RUN}): "
+            f"{self._purse.spent:,} are spent. The next run goes on where this one stopped"
         )
         return TokenLimitReached(msg, self.left or 0)

@@ -90,7 +90,7 @@ class Coverer:
         self._run = run
         self._model = model
         self._is_off = False
-        allowance = Allowance(_Beside(run), run.config.limits.per_run)
+        allowance = Allowance(_Beside(run), run.purse)
         self._vectors = VectorSource(run.runtime, embedder, model.id, model.dimensions, allowance)
         size = run.config.embedding.batch_size
         self._batcher: Batcher[_Page, Cover | None] = Batcher(

@@ -172,7 +172,7 @@ class EmbeddingPipeline:
                 run.embedder,
                 run.model.id,
                 run.model.dimensions,
-                Allowance(_RunMeter(run), run.config.limits.per_run),
+                Allowance(_RunMeter(run), run.purse),
                 reuse=not run.arguments.reembed,
             )
         return self._source

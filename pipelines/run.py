@@ -19,6 +19,7 @@ from db.jobs import PRESENT
 from db.page_rows import Schedule
 from db.pages import Due
 from pipelines.batching import Batcher
+from pipelines.budget import Purse
 from pipelines.schedule import LONGEST_INTERVAL, SLACK, bounds, patience
 
 if TYPE_CHECKING:
@@ -90,6 +91,7 @@ class Run:
         self.check_bounds = bounds(config.recrawl_after, LONGEST_INTERVAL, config.max_staleness)
         self.usual_yield: float | None = None
         self.building: list[tuple[Model, Embedder]] = []
+        self.purse = Purse(config.limits.per_run)
         self.has_left_out: Callable[[], bool] = lambda: False
         self._reference = weakref.ref(crawler)
         self._closing: asyncio.Task[None] | None = None

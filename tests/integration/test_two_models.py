@@ -137,6 +137,21 @@ async def test_a_second_model_that_meets_a_limit_on_tokens_is_left_out_from_ther
     assert [text for (text,) in kept] == sorted(provider.sent("new")) != []
 
 
+async def test_a_run_has_one_limit_for_both_models(database_url, connection, provider, env):
+    with LocalSite(small_town()) as site:
+        assert crawl(site, database_url, env=env).code == 0
+        model = await models.build(connection, NEW)
+        site["/market"] = html("Market", tale("cheese"))
+        limit = str(len(text_of("cheese")) * 14 // 30)  # as above
+        done = crawl(site, database_url, env={**env, "LCL_MAX_TOKENS_PER_RUN": limit})
+    assert done.code == 0, done.stderr
+    counted = await stats(connection)
+    assert counted["pages/changed"] == 1
+    assert counted["tokens/embedded"] + counted["building/tokens/embedded"] <= int(limit)
+    assert [alert["name"] for alert in counted["alerts"]] == ["building_left_behind"]
+    assert await covered(connection, model) == set()
+
+
 async def test_a_page_that_the_second_model_refuses_is_written_under_the_active_one(
     database_url, connection, provider, env
 ):

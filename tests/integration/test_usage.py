@@ -10,7 +10,7 @@ import pytest
 from db import models, queue, usage
 from db.usage import Refused, Reservation, Spent
 from lcl_spiders.ledger import SAVED_TOKENS
-from pipelines.budget import Allowance, DailyBudget, TokenLimitReached, within
+from pipelines.budget import Allowance, DailyBudget, Purse, TokenLimitReached, within
 from pipelines.providers import ProviderRefused
 from tests.support.index import DIMENSIONS
 from tests.support.postgres import rows
@@ -203,7 +203,7 @@ class Meter:
 
 def test_an_allowance_is_used_up_by_what_is_spent_and_by_what_is_under_way() -> None:
     meter = Meter()
-    allowance = Allowance(meter, 100)
+    allowance = Allowance(meter, Purse(100))
     with allowance.request(60):
         assert allowance.left == 40
     allowance.count("tokens/embedded", 30)
@@ -214,6 +214,16 @@ def test_an_allowance_is_used_up_by_what_is_spent_and_by_what_is_under_way() -> 
     assert error.left == 70
     assert "exceed the run's 100 (LCL_MAX_TOKENS_PER_RUN): 30 are spent" in str(error)
     assert Allowance(meter).left is None
+
+
+def test_two_models_of_a_run_have_one_limit() -> None:
+    purse = Purse(100)
+    own, beside = Allowance(Meter(), purse), Allowance(Meter(), purse)
+    own.count("tokens/embedded", 30)
+    with beside.request(50):
+        assert (own.left, beside.left) == (20, 20)
+    beside.count("tokens/embedded", 60)
+    assert (own.left, beside.left) == (10, 10)
 
 
 @pytest.mark.parametrize(("most", "fitting"), [(None, 3), (0, 0), (1, 1), (2, 1), (3, 2), (9, 3)])

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from db.errors import DatabaseUnavailable
-from pipelines.budget import Allowance, Bill, TokenLimitReached
+from pipelines.budget import Allowance, Bill, Purse, TokenLimitReached
 from pipelines.embedder import Answer, Embedder
 from pipelines.embedding_config import EmbeddingConfig
 from pipelines.providers import Embedded, ProviderSpec
@@ -140,7 +140,7 @@ async def test_a_budget_that_cannot_be_asked_is_the_databases_fault() -> None:
 async def test_what_was_embedded_before_a_limit_was_met_is_not_paid_for_again(limit: str) -> None:
     provider, meter = Provider(), Meter()
     embedder = embedder_over(provider, Limited(5) if limit == "day" else None)
-    source = source_over(embedder, Allowance(meter, 5) if limit == "run" else meter)
+    source = source_over(embedder, Allowance(meter, Purse(5)) if limit == "run" else meter)
     with pytest.raises(TokenLimitReached):
         await source.get(texts(WORDS))
     found = await source.get(texts(WORDS[:2]))
