@@ -30,6 +30,9 @@ PREPARING = "preparing"
 ENDED = ("completed", "failed", "expired", "cancelled")
 """States in which the provider does nothing more for a batch."""
 
+STATES = ("validating", "in_progress", "finalizing", *ENDED, "cancelling")
+"""The states that the API documents."""
+
 
 @dataclass(frozen=True)
 class Batch:

@@ -9,6 +9,7 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import psycopg
 from pgvector import Vector
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
@@ -16,7 +17,7 @@ from psycopg.types.json import Jsonb
 from db.sql import load
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from uuid import UUID
 
     from db.connection import Connection
@@ -77,6 +78,14 @@ class Standing:
     refused_texts: int
 
 
+@dataclass(frozen=True)
+class Texts:
+    """How many texts of one model wait for their vectors: `free` ones for a batch, `asked` ones in one."""
+
+    free: int
+    asked: int
+
+
 async def park(connection: Connection, source_id: UUID, model_id: int, pages: Sequence[PendingPage]) -> None:
     """Park pages, each in the place of what was parked of it before, inside a `write` transaction."""
     texts = {digest: text for page in pages for digest, text in page.awaits.items()}
@@ -114,6 +123,36 @@ async def add_texts(
         "for_pages": for_pages,
     }
     await connection.execute(_SQL["add_texts"], values)
+
+
+async def record(connection: Connection, model_id: int, texts: Mapping[bytes, str]) -> int:
+    """Leave those of some texts, by chunk hash, to the next batches that have no vector; return how many are news."""
+    values = {"model_id": model_id, "chunk_hashes": list(texts), "texts": list(texts.values())}
+    return (await connection.execute(_SQL["record"], values)).rowcount
+
+
+async def asked(connection: Connection, model_id: int, hashes: Collection[bytes]) -> set[bytes]:
+    """Return which of some texts a batch is embedding at this moment."""
+    cursor = await connection.execute(_SQL["asked"], {"model_id": model_id, "chunk_hashes": list(hashes)})
+    return {row[0] for row in await cursor.fetchall()}
+
+
+async def count_texts(connection: Connection, model_id: int) -> Texts:
+    """Return how many texts of a model wait for their vectors."""
+    async with connection.cursor(row_factory=class_row(Texts)) as cursor:
+        await cursor.execute(_SQL["count_texts"], {"model_id": model_id})
+        return await cursor.fetchone() or Texts(0, 0)
+
+
+async def withdraw(connection: Connection, model_id: int) -> int:
+    """Let no batch embed the texts of a model any more; return how many one has already, and then let all be."""
+    async with connection.transaction():
+        # In this order: who has chosen some of them for a batch meanwhile is waited for, and then counted.
+        await connection.execute(_SQL["withdraw"], {"model_id": model_id})
+        found = await count_texts(connection, model_id)
+        if found.asked:
+            raise psycopg.Rollback
+    return found.asked
 
 
 async def keep(
@@ -164,11 +203,13 @@ async def ready_pages(connection: Connection, source_id: UUID, *, after: int, li
 async def tidy(connection: Connection) -> int:
     """Drop texts that nobody waits for, unless a batch is embedding them, and return how many.
 
-    One with a vector stays until it is in the index, or for `KEPT`: pages that come later may need it. Pages that were
-    parked under a model that is retired by now are left to the next crawl.
+    One with a vector stays until it is in the index, or for `KEPT`: pages that come later may need it; longer where a
+    model is being built from it. Pages that were parked under a model that is retired by now are left to the next
+    crawl.
     """
     await connection.execute(_SQL["forget_retired"])
-    return (await connection.execute(_SQL["drop_settled_texts"], {"kept": KEPT})).rowcount
+    embedded = (await connection.execute(_SQL["drop_embedded_texts"])).rowcount
+    return embedded + (await connection.execute(_SQL["drop_settled_texts"], {"kept": KEPT})).rowcount
 
 
 async def standing(connection: Connection) -> Standing:

@@ -22,6 +22,49 @@ SET for_pages = false
 WHERE t.for_pages
   AND NOT EXCLUDED.for_pages
 
+-- record --
+-- Not those of which the index has a vector: they are paid for.
+INSERT INTO pending_texts AS t (model_id, chunk_hash, text, for_pages)
+SELECT %(model_id)s, u.chunk_hash, u.text, false
+FROM unnest(%(chunk_hashes)s::bytea[], %(texts)s::text[]) AS u (chunk_hash, text)
+LEFT JOIN LATERAL (
+    SELECT true AS is_paid
+    FROM page_embeddings
+    WHERE model_id = %(model_id)s
+      AND chunk_hash = u.chunk_hash
+    LIMIT 1
+) AS e ON true
+WHERE e.is_paid IS NULL
+ORDER BY u.chunk_hash
+ON CONFLICT (model_id, chunk_hash) DO UPDATE
+SET for_pages = false
+WHERE t.for_pages
+
+-- asked --
+SELECT t.chunk_hash
+FROM pending_texts AS t
+WHERE t.model_id = %(model_id)s
+  AND t.chunk_hash = ANY(%(chunk_hashes)s)
+  AND t.batch_id IS NOT NULL
+  AND t.embedding IS NULL
+  AND t.refusal IS NULL
+
+-- withdraw --
+DELETE FROM pending_texts
+WHERE model_id = %(model_id)s
+  AND batch_id IS NULL
+  AND embedding IS NULL
+  AND refusal IS NULL
+
+-- count_texts --
+SELECT
+    count(*) FILTER (WHERE batch_id IS NULL) AS free,
+    count(*) FILTER (WHERE batch_id IS NOT NULL) AS asked
+FROM pending_texts
+WHERE model_id = %(model_id)s
+  AND embedding IS NULL
+  AND refusal IS NULL
+
 -- keep --
 INSERT INTO pending_texts AS t (model_id, chunk_hash, text, for_pages, embedding, token_count)
 SELECT %(model_id)s, u.chunk_hash, u.text, true, u.embedding, u.token_count
@@ -77,6 +120,27 @@ USING embedding_models AS m
 WHERE m.id = p.model_id
   AND m.state = 'retired'
 
+-- drop_embedded_texts --
+-- Of which the index has got a vector in another way: embedding them would be paying twice.
+DELETE FROM pending_texts AS t
+USING (
+    SELECT f.model_id, f.chunk_hash
+    FROM pending_texts AS f
+    CROSS JOIN LATERAL (
+        SELECT
+        FROM page_embeddings
+        WHERE model_id = f.model_id
+          AND chunk_hash = f.chunk_hash
+        LIMIT 1
+    ) AS e
+    WHERE f.batch_id IS NULL
+      AND f.embedding IS NULL
+      AND f.refusal IS NULL
+) AS s
+WHERE t.model_id = s.model_id
+  AND t.chunk_hash = s.chunk_hash
+  AND t.batch_id IS NULL
+
 -- drop_settled_texts --
 WITH awaited AS MATERIALIZED (
     SELECT DISTINCT
@@ -86,11 +150,13 @@ WITH awaited AS MATERIALIZED (
     CROSS JOIN unnest(p.awaits) AS h
 )
 DELETE FROM pending_texts AS t
-WHERE NOT EXISTS (SELECT FROM awaited AS a WHERE a.model_id = t.model_id AND a.chunk_hash = t.chunk_hash)
+USING embedding_models AS m
+WHERE m.id = t.model_id
+  AND NOT EXISTS (SELECT FROM awaited AS a WHERE a.model_id = t.model_id AND a.chunk_hash = t.chunk_hash)
   AND CASE
       WHEN t.refusal IS NOT NULL THEN true
-      WHEN t.embedding IS NULL THEN t.for_pages AND t.batch_id IS NULL
-      ELSE t.created_at < now() - %(kept)s::interval
+      WHEN t.embedding IS NULL THEN t.batch_id IS NULL AND (t.for_pages OR m.state = 'retired')
+      ELSE (t.created_at < now() - %(kept)s::interval AND (t.for_pages OR m.state <> 'building'))
           OR EXISTS (SELECT FROM page_embeddings AS e WHERE e.model_id = t.model_id AND e.chunk_hash = t.chunk_hash)
   END
 

@@ -8,10 +8,11 @@ import time
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
+import psycopg
 from scrapy.exceptions import UsageError
 
-from db import batches, pending
-from db.errors import DatabaseProblem
+from db import batches, models, pending
+from db.errors import DatabaseUnavailable, one_line
 from lcl_spiders.console import CommandFailed, IndexCommand, ago, plain_table, whole_number
 from lcl_spiders.extensions.verdict import EXIT_BUSY
 from pipelines import runtime
@@ -42,7 +43,7 @@ class Command(IndexCommand):
         return (
             "With LCL_EMBEDDING_BATCH=true a crawl leaves texts without a vector to the provider's Batch API, which "
             "answers within 24 hours. Their pages are no part of the index until then; known pages keep their old "
-            "version."
+            "version. `scrapy reembed --batch` leaves the texts of another model to it."
             "\n"
             "\n"
             "  scrapy crawl example -s LCL_EMBEDDING_BATCH=true\n"
@@ -99,14 +100,16 @@ class Command(IndexCommand):
         async with self.database() as connection:
             found = await batches.recent(connection, limit=opts.limit)
             waiting = await pending.standing(connection)
+            names = {model.id: f"{model.provider}/{model.name}" for model in await models.every(connection)}
         if self.as_json:
             self.print_json({"batches": found, "waiting": waiting})
             return 0
         if found:
-            table = plain_table("batch", "state", *FIGURES, "submitted", "results", "error", right=FIGURES)
+            table = plain_table("batch", "model", "state", *FIGURES, "submitted", "results", "error", right=FIGURES)
             for batch in found:
                 table.add_row(
                     str(batch.id),
+                    names[batch.model_id],
                     batch.state,
                     f"{batch.texts:,}",
                     f"{batch.completed:,}",
@@ -163,9 +166,9 @@ class Command(IndexCommand):
             try:
                 code, line = await self._round(leased, apis, opts)
                 away = 0
-            except (ProviderUnavailable, DatabaseProblem) as error:
+            except (ProviderUnavailable, DatabaseUnavailable, psycopg.OperationalError) as error:
                 away += 1
-                self.complain(f"{error}. Asked again in {opts.every} s")
+                self.complain(f"{one_line(error)}. Asked again in {opts.every} s")
                 if away >= PATIENCE:
                     raise
                 code, line = None, told
@@ -205,12 +208,15 @@ class Command(IndexCommand):
         if wrong := [name for name in names if not name.isdecimal()]:
             msg = f"{wrong[0]!r} is no number of a batch; `scrapy batches` lists them"
             raise CommandFailed(msg)
-        cancelled = await cancel(leased, apis, None if opts.all else {int(name) for name in names})
-        if not cancelled:
+        done = await cancel(leased, apis, None if opts.all else {int(name) for name in names})
+        if not done.batches and not done.busy:
             self.complain("nothing was cancelled: none of these is at work")
             return 1
-        told = f"{len(cancelled):,} told to end; `scrapy batches poll` takes what was done by then"
-        self._tell({"cancelled": cancelled}, told, [])
+        told = f"{len(done.batches):,} told to end; `scrapy batches poll` takes what was done by then"
+        self._tell({"cancelled": done.batches, "busy": done.busy}, told, [])
+        if done.busy:
+            self.complain(f"batch {', '.join(map(str, done.busy))} is being submitted at this moment; try again")
+            return EXIT_BUSY
         return 0
 
     def _tell(self, value: dict[str, Any], sentence: str, problems: Sequence[str]) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from db import models, page_writes, pages, pending, sources
-from db.errors import FenceLost, ModelChanged
+from db.errors import FenceLost, ModelChanged, SourceNotFound
 from db.locks import DomainLock
 from db.page_rows import Failure, Schedule
 from pipelines.batch_api.pages import checks_of, chunk_texts, to_row
@@ -77,7 +77,10 @@ async def apply(runtime: Runtime) -> Applied:
     """
     done = Applied()
     for source_id in await runtime.use_connection(pending.ready_sources):
-        source = await runtime.use_connection(partial(sources.get, name=str(source_id)))
+        try:
+            source = await runtime.use_connection(partial(sources.get, name=str(source_id)))
+        except SourceNotFound:  # it was removed since, and its parked pages with it
+            continue
         await _apply_source(runtime, source, done)
     await runtime.use_connection(pending.tidy)
     return done

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING
 
 from db import batches
 from db.batches import ENDED, Batch, Remote, TextRefusal
+from db.errors import ModelMismatch
 from pipelines.batch_api import lines
+from pipelines.batch_api.remote import BatchUnknown
+from pipelines.providers import ProviderError
 
 if TYPE_CHECKING:
     from db.pages import Embedding
@@ -33,27 +36,46 @@ class Polled:
 async def poll(runtime: Runtime, apis: Apis) -> Polled:
     """Ask how far each batch is, and take the results of those that have ended.
 
-    Bears repetition, also by two processes at once: a result is taken once. Raises `ProviderError` or
-    `DatabaseProblem`.
+    Bears repetition, also by two processes at once: a result is taken once. What is wrong with one batch is told; what
+    is wrong with the provider of one model is raised when the batches of the others have been looked at, as
+    `ProviderError` or `ModelMismatch`. Raises any other `DatabaseProblem` at once.
     """
     found = Polled()
+    away: dict[int, ProviderError | ModelMismatch] = {}
     for batch in await runtime.use_connection(batches.unsettled):
-        if batch.remote_id is None:
+        if batch.remote_id is None or batch.model_id in away:
             continue
-        api = await apis.of(batch.model_id)
-        remote = await api.get(batch.remote_id)
-        await runtime.use_connection(partial(batches.note_remote, batch_id=batch.id, remote=remote))
-        if remote.state in ENDED:
-            await _take(runtime, apis, batch, remote, found)
+        try:
+            api = await apis.of(batch.model_id)
+            remote = await api.get(batch.remote_id)
+            await runtime.use_connection(partial(batches.note_remote, batch_id=batch.id, remote=remote))
+            if remote.state in ENDED:
+                await _take(runtime, apis, batch, remote, found)
+        except BatchUnknown as error:
+            found.problems.append(
+                f"batch {batch.id}: {error}. If it is gone for good, `scrapy batches cancel {batch.id}` lets its texts "
+                "wait for another one"
+            )
+        except (ProviderError, ModelMismatch) as error:
+            away[batch.model_id] = error
+    if away:
+        raise next(iter(away.values()))
     return found
 
 
 async def _take(runtime: Runtime, apis: Apis, batch: Batch, remote: Remote, found: Polled) -> None:
     api = await apis.of(batch.model_id)
     dimensions = apis.length(batch.model_id)
+    lost = None
     for file_id in filter(None, (remote.output_file_id, remote.error_file_id)):
-        found.results += await _take_file(runtime, api, batch, file_id, dimensions)
-    returned = await runtime.use_connection(partial(batches.settle, batch=batch, state=remote.state, attempts=ATTEMPTS))
+        try:
+            found.results += await _take_file(runtime, api, batch, file_id, dimensions)
+        except BatchUnknown as error:  # the provider has the batch: nobody will ever have its results
+            lost = str(error)
+            found.problems.append(f"batch {batch.id}: {error}. Its texts without a result wait for another batch")
+    returned = await runtime.use_connection(
+        partial(batches.settle, batch=batch, state=remote.state, attempts=ATTEMPTS, error=lost)
+    )
     found.ended.append(batch.id)
     found.returned += returned
     if remote.state == "failed":

@@ -8,11 +8,13 @@ from __future__ import annotations
 import datetime as dt
 import logging
 from contextlib import contextmanager
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Self
 
+import httpx2
 import openai
 
-from db.batches import Remote
+from db.batches import STATES, Remote
 from pipelines import index_model
 from pipelines.batch_api.lines import ENDPOINT
 from pipelines.providers import ProviderMisconfigured, ProviderUnavailable
@@ -39,6 +41,10 @@ BACK = dt.timedelta(hours=1)  # how much two clocks may differ
 
 class BatchRefused(ProviderUnavailable):
     """The provider does not take a batch as it is: asking again would bring the same answer."""
+
+
+class BatchUnknown(BatchRefused):
+    """The provider has no such batch or file, though it answers: it was deleted there, or is another account's."""
 
 
 class BatchApi:
@@ -91,9 +97,9 @@ class BatchApi:
     async def create(self, file_id: str, key: str) -> Remote:
         """Begin a batch. Asked once: a second request after a time-out might begin, and cost, a second batch.
 
-        Raises `BatchRefused` when the provider says no.
+        Raises `BatchRefused` when the provider says no, or has lost the file.
         """
-        with self._errors():
+        with self._errors(f"the file {file_id}"):
             return self._read(
                 await self._client.batches.create(
                     completion_window="24h", endpoint=ENDPOINT, input_file_id=file_id, metadata={KEY: key}
@@ -114,18 +120,21 @@ class BatchApi:
         return None
 
     async def get(self, remote_id: str) -> Remote:
-        """Return how far a batch has come."""
-        with self._errors():
+        """Return how far a batch has come. Raises `BatchUnknown`."""
+        with self._errors(remote_id):
             return self._read(await self._patient.batches.retrieve(remote_id))
 
     async def cancel(self, remote_id: str) -> Remote:
-        """Ask for the end of a batch, which comes some minutes later; what is done by then has results."""
-        with self._errors():
+        """Ask for the end of a batch, which comes some minutes later; what is done by then has results.
+
+        Raises `BatchUnknown`.
+        """
+        with self._errors(remote_id):
             return self._read(await self._patient.batches.cancel(remote_id))
 
     async def lines(self, file_id: str) -> AsyncIterator[str]:
-        """Yield the lines of a file, as they come in."""
-        with self._errors():
+        """Yield the lines of a file, as they come in. Raises `BatchUnknown`."""
+        with self._errors(f"the file {file_id}"):
             async with self._patient.files.with_streaming_response.content(file_id) as response:
                 async for line in response.iter_lines():
                     if line.strip():
@@ -139,7 +148,7 @@ class BatchApi:
             input_file_id=batch.input_file_id,
             output_file_id=batch.output_file_id,
             error_file_id=batch.error_file_id,
-            state=batch.status,
+            state=batch.status if batch.status in STATES else "in_progress",
             completed=counts.completed if counts else 0,
             failed=counts.failed if counts else 0,
             completed_at=dt.datetime.fromtimestamp(ended, dt.UTC) if ended else None,
@@ -147,19 +156,25 @@ class BatchApi:
         )
 
     @contextmanager
-    def _errors(self) -> Iterator[None]:
-        """Say what an error asks of us, without its cause, which quotes what the server echoed."""
+    def _errors(self, asked_for: str | None = None) -> Iterator[None]:
+        """Say what an error asks of us, without its cause, which quotes what the server echoed.
+
+        `asked_for` is what a 404 says that there is not.
+        """
         access = self._provider.access
         try:
             yield
         except openai.APIStatusError as error:
+            if asked_for is not None and error.status_code == HTTPStatus.NOT_FOUND:
+                msg = f"the provider at {access.server} does not know {asked_for}: {access.shown(error)}"
+                raise BatchUnknown(msg) from None
             meaning = self._provider.meaning(error)
             if isinstance(meaning, ProviderMisconfigured):
                 raise meaning from None
             kind = BatchRefused if error.status_code < 500 and error.status_code != 429 else ProviderUnavailable
             msg = f"the provider at {access.server} refuses a batch: {access.shown(error)}"
             raise kind(msg) from None
-        except openai.OpenAIError as error:
+        except (openai.OpenAIError, httpx2.HTTPError) as error:  # the latter while a file comes in
             why = access.shown(error.__cause__ or "") or access.shown(error)
             msg = f"the provider at {access.server} does not answer: {why}. Check {access.url_name}"
             raise ProviderUnavailable(msg) from None

@@ -9,13 +9,17 @@ from typing import TYPE_CHECKING
 
 from db import batches, pending
 from db.batches import PREPARING, Batch
+from db.errors import ModelMismatch
 from db.locks import OneAtATime
 from db.usage import Refused
 from pipelines.batch_api import lines
 from pipelines.batch_api.remote import BatchRefused
 from pipelines.budget import refusal
+from pipelines.providers import ProviderError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pipelines.batch_api.apis import Apis
     from pipelines.batch_api.remote import BatchApi
     from pipelines.runtime import Runtime
@@ -42,31 +46,50 @@ class Submitted:
 async def submit(runtime: Runtime, apis: Apis, *, max_texts: int = MAX_TEXTS) -> Submitted:
     """Send all texts that wait, in as many batches as it takes; first those whose sending was interrupted.
 
-    Does nothing while another process is at it. Raises `ProviderError` or `DatabaseProblem`; what was not sent by then
-    is sent by the next call, and what was is not sent again.
+    Does nothing while another process is at it. What is wrong with the provider of one model is raised when the texts
+    of the others are sent, as `ProviderError` or `ModelMismatch`. Raises any other `DatabaseProblem` at once. What was
+    not sent by then is sent by the next call, and what was is not sent again.
     """
     done = Submitted()
+    away: list[ProviderError | ModelMismatch] = []
     async with OneAtATime(runtime.direct_url, LOCK) as lock:
         if not lock.is_ours:
             done.is_busy = True
             return done
         await runtime.use_connection(pending.tidy)
-        for batch in await runtime.use_connection(batches.unsettled):
-            if batch.state == PREPARING:
-                api = await apis.of(batch.model_id)
-                remote = await api.find(batch.key, batch.created_at)
-                if remote is not None:
-                    logger.info("batch %d was begun before this process, as %s", batch.id, remote.remote_id)
-                    await runtime.use_connection(partial(batches.note_remote, batch_id=batch.id, remote=remote))
-                else:
-                    await _send(runtime, api, lock, batch, done)
-        for model_id in await runtime.use_connection(batches.free_models):
-            api = await apis.of(model_id)
-            while (claimed := await _claimed(runtime, model_id, max_texts, done)) is not None:
-                await _send(runtime, api, lock, claimed, done)
-                if done.problems:
-                    break
+        interrupted = [each for each in await runtime.use_connection(batches.unsettled) if each.state == PREPARING]
+        free = await runtime.use_connection(batches.free_models)
+        for model_id in sorted({*free, *(batch.model_id for batch in interrupted)}):
+            own = [batch for batch in interrupted if batch.model_id == model_id]
+            try:
+                await _submit(runtime, await apis.of(model_id), lock, model_id, own, max_texts, done)
+            except (ProviderError, ModelMismatch) as error:
+                away.append(error)
+    if away:
+        raise away[0]
     return done
+
+
+async def _submit(
+    runtime: Runtime,
+    api: BatchApi,
+    lock: OneAtATime,
+    model_id: int,
+    interrupted: Sequence[Batch],
+    max_texts: int,
+    done: Submitted,
+) -> None:
+    """Send the texts of one model, until none waits or the provider refuses a batch."""
+    for batch in interrupted:
+        remote = await api.find(batch.key, batch.created_at)
+        if remote is not None:
+            logger.info("batch %d was begun before this process, as %s", batch.id, remote.remote_id)
+            await runtime.use_connection(partial(batches.note_remote, batch_id=batch.id, remote=remote))
+        elif not await _send(runtime, api, lock, batch, done):
+            return
+    while (claimed := await _claimed(runtime, model_id, max_texts, done)) is not None:
+        if not await _send(runtime, api, lock, claimed, done):
+            return
 
 
 async def _claimed(runtime: Runtime, model_id: int, max_texts: int, done: Submitted) -> Batch | None:
@@ -83,8 +106,11 @@ async def _claimed(runtime: Runtime, model_id: int, max_texts: int, done: Submit
     return next(batch for batch in await runtime.use_connection(batches.unsettled) if batch.id == claimed)
 
 
-async def _send(runtime: Runtime, api: BatchApi, lock: OneAtATime, batch: Batch, done: Submitted) -> None:
-    """Upload a batch's file, unless that was done, and begin the batch; one that is refused is settled at once."""
+async def _send(runtime: Runtime, api: BatchApi, lock: OneAtATime, batch: Batch, done: Submitted) -> bool:
+    """Upload a batch's file, unless that was done, and begin the batch; return whether it was begun.
+
+    One that is refused is settled at once.
+    """
     try:
         file_id = batch.input_file_id
         if file_id is None:
@@ -96,10 +122,11 @@ async def _send(runtime: Runtime, api: BatchApi, lock: OneAtATime, batch: Batch,
         failed = partial(batches.settle, batch=batch, state="failed", attempts=1, error=str(error))
         await runtime.use_connection(failed)
         done.problems.append(f"batch {batch.id}: {error}. Its texts wait for another one")
-        return
+        return False
     await runtime.use_connection(partial(batches.note_remote, batch_id=batch.id, remote=remote))
     done.batches.append(batch.id)
     done.texts += batch.texts
+    return True
 
 
 async def _content(runtime: Runtime, api: BatchApi, batch: Batch) -> bytes:

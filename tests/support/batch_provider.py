@@ -25,9 +25,14 @@ ENDPOINT = "/v1/embeddings"
 TOKENS = 7
 """What each text of a batch costs."""
 
+MISSING = 404, {"error": {"message": "No such object", "type": "invalid_request_error"}}
+
 
 class BatchProvider(FaultyProvider):
-    """`batches` and `files` are what the server has. `asked` are all texts of all batches that were begun."""
+    """`batches` and `files` are what the server has; of what is taken out of them it knows nothing.
+
+    `asked` are all texts of all batches that were begun. `cuts_files` breaks off each file in its middle.
+    """
 
     def __init__(self, url: str) -> None:
         super().__init__(url)
@@ -38,6 +43,7 @@ class BatchProvider(FaultyProvider):
         self.lets_go = Event()
         self.lets_go.set()
         self.refusal: tuple[int, str] | None = None
+        self.cuts_files = False
         self._numbers = itertools.count(1)
         self._lock = Lock()
 
@@ -65,6 +71,8 @@ class BatchProvider(FaultyProvider):
             return status, {"error": {"message": message, "type": "invalid_request_error"}}
         assert asked["endpoint"] == ENDPOINT
         assert asked["completion_window"] == "24h"
+        if asked["input_file_id"] not in self.files:
+            return MISSING
         with self._lock:
             batch_id = f"batch_{next(self._numbers)}"
             requests = self.in_file(asked["input_file_id"])
@@ -84,15 +92,16 @@ class BatchProvider(FaultyProvider):
         return [json.loads(line) for line in self.files[file_id].splitlines()]
 
     def cancel(self, batch_id: str) -> tuple[int, Any]:
+        if batch_id not in self.batches:
+            return MISSING
         self.batches[batch_id]["status"] = "cancelling"
         return 200, self.batches[batch_id]
 
     def get(self, path: str) -> tuple[int, Any]:
         _, kind, *rest = path.split("?", maxsplit=1)[0].strip("/").split("/")
-        if kind == "files":
-            return 200, self.files[rest[0]]
         if rest:
-            return 200, self.batches[rest[0]]
+            held: dict[str, Any] = self.files if kind == "files" else self.batches
+            return (200, held[rest[0]]) if rest[0] in held else MISSING
         newest = list(reversed(self.batches.values()))
         return 200, {"object": "list", "data": newest, "has_more": False}
 
@@ -189,6 +198,8 @@ def batch_provider() -> Iterator[BatchProvider]:
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
+            if provider.cuts_files and isinstance(answer, bytes):
+                content, self.close_connection = content[: len(content) // 2], True
             self.wfile.write(content)
 
         def handle(self) -> None:
