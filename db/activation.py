@@ -13,7 +13,7 @@ from db.errors import ModelMismatch
 from db.sql import load
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
 
     from db.connection import Connection
     from db.models import Model
@@ -72,6 +72,20 @@ async def _switch(connection: Connection, model: Model) -> int:
     return 0
 
 
+async def recount(
+    connection: Connection, model: Model, told: Callable[[int, int], None] = lambda done, total: None
+) -> int:
+    """Let the pages' checks tell the chunks and tokens of a model that became the active one; return how many differed.
+
+    What a rung of the ladder saves is reckoned from them. In small transactions, beside crawls; bears repetition.
+    """
+    changed = 0
+    async for after, upto in _pages(connection, told):
+        values = {"model_id": model.id, "after": after, "upto": upto}
+        changed += (await connection.execute(_SQL["recount"], values)).rowcount
+    return changed
+
+
 async def free(
     connection: Connection, model: Model, told: Callable[[int, int], None] = lambda done, total: None
 ) -> Freed:
@@ -81,15 +95,10 @@ async def free(
     were looked at, of how many. Takes a direct autocommit connection.
     """
     index_bytes = await indexes.drop(connection, model)
-    total = await _one(connection, "count_pages")
-    after = done = embeddings = pages = 0
-    while True:
-        upto, looked_at = await _one(connection, "next_pages", after=after, limit=PAGES_AT_A_TIME)
-        if upto is None:
-            break
+    embeddings = pages = 0
+    async for after, upto in _pages(connection, told):
         freed = await _one(connection, "free", model_id=model.id, after=after, upto=upto)
-        after, done, embeddings, pages = upto, done + looked_at, embeddings + freed[0], pages + freed[1]
-        told(done, max(done, total[0]))
+        embeddings, pages = embeddings + freed[0], pages + freed[1]
     for waiting in ("free_parked", "free_texts"):
         values = {"model_id": model.id, "limit": PAGES_AT_A_TIME}
         while (await connection.execute(_SQL[waiting], values)).rowcount:
@@ -97,6 +106,19 @@ async def free(
     # Until then the space is nobody's; autovacuum would come to it, too, but later.
     await connection.execute("VACUUM (ANALYZE) page_embeddings, page_manifests, pending_pages, pending_texts")
     return Freed(embeddings, pages, index_bytes)
+
+
+async def _pages(connection: Connection, told: Callable[[int, int], None]) -> AsyncIterator[tuple[int, int]]:
+    """Yield the bounds of some hundred pages' ids after the other; `told` hears how many of how many are done."""
+    (total,) = await _one(connection, "count_pages")
+    after = done = 0
+    while True:
+        upto, looked_at = await _one(connection, "next_pages", after=after, limit=PAGES_AT_A_TIME)
+        if upto is None:
+            return
+        yield after, upto
+        after, done = upto, done + looked_at
+        told(done, max(done, total))
 
 
 async def _one(connection: Connection, name: str, **values: Any) -> tuple[Any, ...]:

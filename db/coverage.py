@@ -14,8 +14,12 @@ if TYPE_CHECKING:
 
     from db.connection import Connection
     from db.models import Model
+    from db.pages import Embedding
 
 _SQL = load("coverage")
+
+SMALL = 64 * 1024 * 1024
+"""Bytes of tables that are read in no time."""
 
 
 @dataclass(frozen=True)
@@ -49,11 +53,28 @@ class ModelCoverage:
 
 
 @dataclass(frozen=True)
+class ModelSummary:
+    """A model as `scrapy status` shows it, see `ModelCoverage`. `is_estimate`: by what the planner knows of tables."""
+
+    id: int
+    provider: str
+    name: str
+    dimensions: int
+    chunker_version: str
+    state: str
+    pages: int
+    covered: int
+    chunks: int
+    is_estimate: bool
+
+
+@dataclass(frozen=True)
 class Workload:
     """What is to be embedded of the pages that a model does not cover, by the chunks of the active model.
 
-    `texts` are distinct, and stored nowhere with the model; `stored` are. `characters` are those of `texts`, `tokens`
-    those that the active model's provider counted, `uncounted` the characters of the texts for which it counted none.
+    `texts` are distinct, and stored nowhere with the model; `stored` are, or wait for a batch already. `characters` are
+    those of `texts`, `tokens` those that the active model's provider counted, `uncounted` the characters of the texts
+    for which it counted none.
     """
 
     pages: int
@@ -71,11 +92,39 @@ async def by_model(connection: Connection) -> list[ModelCoverage]:
         return await cursor.fetchall()
 
 
-async def workload(connection: Connection, model_id: int) -> Workload:
-    """Return what is to be embedded for a model, by its id; of one that is not stored yet (0), everything."""
-    row = await (await connection.execute(_SQL["workload"], {"model_id": model_id})).fetchone()
+async def summary(connection: Connection, *, small: int = SMALL) -> list[ModelSummary]:
+    """Return every model with about how far it has come: counted while the tables have no more than `small` bytes.
+
+    After that by the planner's statistics, since counting a million chunks takes a second.
+    """
+    row = await (await connection.execute(_SQL["size"])).fetchone()
+    assert row is not None  # noqa: S101 - an aggregate always answers
+    size, has_statistics = row
+    if size <= small or not has_statistics:
+        names = [name for name in ModelSummary.__dataclass_fields__ if name != "is_estimate"]
+        return [
+            ModelSummary(**{name: getattr(model, name) for name in names}, is_estimate=False)
+            for model in await by_model(connection)
+        ]
+    async with connection.cursor(row_factory=class_row(ModelSummary)) as cursor:
+        await cursor.execute(_SQL["by_statistics"])
+        return await cursor.fetchall()
+
+
+async def workload(connection: Connection, model_id: int, *, by_batch: bool = False) -> Workload:
+    """Return what is to be embedded for a model, by its id; of one that is not stored yet (0), everything.
+
+    `by_batch`: what waits for a batch need not be left to one again.
+    """
+    row = await (await connection.execute(_SQL["workload"], {"model_id": model_id, "by_batch": by_batch})).fetchone()
     assert row is not None  # noqa: S101 - an aggregate always answers
     return Workload(*map(int, row))
+
+
+async def any_vector(connection: Connection, model_id: int) -> tuple[str, Embedding] | None:
+    """Return some text with its vector under a model, None when it has none."""
+    row = await (await connection.execute(_SQL["any_vector"], {"model_id": model_id})).fetchone()
+    return None if row is None else (row[0], row[1].to_numpy())
 
 
 async def sample(connection: Connection, model_id: int, limit: int) -> Sequence[tuple[str, str | None]]:

@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import datetime as dt
 import json
+import signal
 import sys
 from abc import abstractmethod
 from contextlib import asynccontextmanager
@@ -130,6 +131,19 @@ class IndexCommand(ScrapyCommand):
         """Print a value as one line of JSON, at once: somebody reads it while the command goes on."""
         sys.stdout.write(json.dumps(value, default=_plain, ensure_ascii=False) + "\n")
         sys.stdout.flush()
+
+    def agrees(self, question: str) -> bool:
+        """Ask, where there is somebody to ask; an end of the input is a no. Ctrl-C ends the command."""
+        if self.as_json or not (sys.stdin.isatty() and sys.stdout.isatty()):
+            return False
+        # asyncio takes the signal for itself, and would look at it only after the answer.
+        ours = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            return input(question).strip().lower() in {"y", "yes"}
+        except EOFError:
+            return False
+        finally:
+            signal.signal(signal.SIGINT, ours)
 
     def complain(self, message: str) -> None:
         """Say on stderr what is wrong, in one line."""

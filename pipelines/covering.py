@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from itemadapter import ItemAdapter
 
-from db import models, pages
+from db import models, pages, pending
 from db.errors import DatabaseProblem
 from db.page_rows import ChunkRow, Cover
 from pipelines import index_model
@@ -93,7 +93,7 @@ class Coverer:
         allowance = Allowance(_Beside(run), run.purse)
         self._vectors = VectorSource(run.runtime, embedder, model.id, model.dimensions, allowance)
         size = run.config.embedding.batch_size
-        self._batcher: Batcher[_Page, Cover | None] = Batcher(
+        self._batcher: Batcher[_Page, Cover | str] = Batcher(
             self._cover, max_items=MAX_PAGES, max_weight=size, linger=LINGER, concurrency=2
         )
 
@@ -115,8 +115,8 @@ class Coverer:
         except (ProviderError, DatabaseProblem, ValueError) as error:
             self._turn_off(error)
             return None
-        if cover is None:
-            self._run.count("building/pages/refused")
+        if isinstance(cover, str):
+            self._run.count(f"building/pages/{cover}")
             return None
         return Cover(cover.model_id, manifest, cover.chunks)
 
@@ -130,22 +130,36 @@ class Coverer:
         self._is_off = True
         warn_of(self._run, self._model, error)
 
-    async def _cover(self, batch: Sequence[_Page]) -> list[Cover | None]:
+    async def _cover(self, batch: Sequence[_Page]) -> list[Cover | str]:
+        """Return each page as it is under the model, or why not: it is `refused`, or `waiting` for a batch at work."""
         own = await self._own_chunks([page.url for page in batch if not page.is_new])
         lacking = [
             {digest: chunk.text for digest, chunk in page.chunks.items() if digest not in own.get(page.url, ())}
             for page in batch
         ]
-        texts = {digest: text for page in lacking for digest, text in page.items()}
+        asked = await self._asked({digest for page in lacking for digest in page})
+        texts = {digest: text for page in lacking if not asked & page.keys() for digest, text in page.items()}
         try:
             found = await self._vectors.get(texts)
         except TokenLimitReached:
             await self._vectors.keep(texts)
             raise
-        return [
-            None if found.refused.keys() & lacks.keys() else Cover(self._model.id, (), _rows(page, found, lacks))
-            for page, lacks in zip(batch, lacking, strict=True)
-        ]
+        return [self._settled(page, found, lacks, asked) for page, lacks in zip(batch, lacking, strict=True)]
+
+    def _settled(self, page: _Page, found: Found, lacks: Mapping[bytes, str], asked: set[bytes]) -> Cover | str:
+        if asked & lacks.keys():
+            return "waiting"
+        if found.refused.keys() & lacks.keys():
+            return "refused"
+        return Cover(self._model.id, (), _rows(page, found, lacks))
+
+    async def _asked(self, hashes: set[bytes]) -> set[bytes]:
+        """Return the texts that a batch is embedding: at once they would be paid for twice."""
+        if not hashes:
+            return set()
+        return await self._run.runtime.use_connection(
+            lambda connection: pending.asked(connection, self._model.id, hashes)
+        )
 
     async def _own_chunks(self, known: Sequence[str]) -> Mapping[str, Mapping[bytes, int | None]]:
         run = self._run

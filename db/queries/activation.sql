@@ -45,6 +45,26 @@ UPDATE embedding_models
 SET state = 'active'
 WHERE id = %(new)s
 
+-- recount --
+-- Only while the model is the active one: after the next switch it is another's turn.
+UPDATE page_checks AS c
+SET chunks = e.chunks,
+    tokens = e.tokens
+FROM scraped_pages AS p
+CROSS JOIN LATERAL (
+    SELECT count(*)::integer AS chunks, coalesce(sum(token_count), 0)::integer AS tokens
+    FROM page_embeddings
+    WHERE page_id = p.id
+      AND model_id = %(model_id)s
+) AS e
+WHERE p.id > %(after)s
+  AND p.id <= %(upto)s
+  AND c.page_id = p.id
+  AND c.page_id > %(after)s
+  AND c.page_id <= %(upto)s
+  AND (c.chunks, c.tokens) IS DISTINCT FROM (e.chunks, e.tokens)
+  AND EXISTS (SELECT FROM embedding_models WHERE id = %(model_id)s AND state = 'active')
+
 -- count_pages --
 SELECT count(*)
 FROM scraped_pages

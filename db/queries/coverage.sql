@@ -62,6 +62,50 @@ LEFT JOIN manifest AS f ON f.model_id = m.id
 LEFT JOIN chunk AS c ON c.model_id = m.id
 ORDER BY m.id
 
+-- any_vector --
+SELECT content, embedding
+FROM page_embeddings
+WHERE model_id = %(model_id)s
+LIMIT 1
+
+-- size --
+-- Bytes of the tables that are counted, and whether the planner knows how many rows they have.
+SELECT sum(pg_relation_size(c.oid))::bigint, bool_and(c.reltuples >= 0)
+FROM pg_class AS c
+WHERE c.oid IN ('scraped_pages'::regclass, 'page_embeddings'::regclass, 'page_manifests'::regclass)
+
+-- by_statistics --
+-- What the planner knows, without reading a table. A manifest that is no longer of its page's text counts as well.
+WITH relation AS (
+    SELECT c.relname, n.nspname, greatest(c.reltuples, 0) AS tuples
+    FROM pg_class AS c
+    JOIN pg_namespace AS n ON n.oid = c.relnamespace
+    WHERE c.oid IN ('scraped_pages'::regclass, 'page_embeddings'::regclass, 'page_manifests'::regclass)
+),
+share AS (
+    SELECT r.relname, u.model_id, round(u.share * r.tuples)::bigint AS tuples
+    FROM relation AS r
+    JOIN pg_stats AS s ON s.schemaname = r.nspname AND s.tablename = r.relname AND s.attname = 'model_id'
+    CROSS JOIN LATERAL unnest(s.most_common_vals::text::integer[], s.most_common_freqs) AS u (model_id, share)
+),
+page AS (
+    SELECT round(r.tuples * coalesce(s.null_frac, 1))::bigint AS pages
+    FROM relation AS r
+    LEFT JOIN pg_stats AS s ON s.schemaname = r.nspname AND s.tablename = r.relname AND s.attname = 'duplicate_of'
+    WHERE r.relname = 'scraped_pages'
+)
+SELECT
+    m.id, m.provider, m.name, m.dimensions, m.chunker_version, m.state,
+    page.pages,
+    CASE WHEN m.state = 'active' THEN page.pages ELSE least(coalesce(f.tuples, 0), page.pages) END AS covered,
+    coalesce(c.tuples, 0) AS chunks,
+    true AS is_estimate
+FROM embedding_models AS m
+CROSS JOIN page
+LEFT JOIN share AS f ON f.relname = 'page_manifests' AND f.model_id = m.id
+LEFT JOIN share AS c ON c.relname = 'page_embeddings' AND c.model_id = m.id
+ORDER BY m.id
+
 -- workload --
 WITH page AS MATERIALIZED (
     SELECT l.id
@@ -82,6 +126,12 @@ marked AS (
         t.*,
         EXISTS (
             SELECT FROM page_embeddings AS b WHERE b.model_id = %(model_id)s AND b.chunk_hash = t.chunk_hash
+        )
+        OR EXISTS (
+            SELECT FROM pending_texts AS w
+            WHERE w.model_id = %(model_id)s
+              AND w.chunk_hash = t.chunk_hash
+              AND (w.embedding IS NOT NULL OR (%(by_batch)s AND w.refusal IS NULL))
         ) AS is_stored
     FROM text AS t
 )

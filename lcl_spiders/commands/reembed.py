@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import sys
+import asyncio
+import re
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -22,9 +23,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from db.coverage import ModelCoverage
+    from db.models import Model
     from lcl_spiders.ledger import Price
-    from lcl_spiders.reembedding.call import Asked, Reembedding
+    from lcl_spiders.reembedding.asked import Asked
+    from lcl_spiders.reembedding.call import Reembedding, Released
     from pipelines.config import Config
+    from pipelines.embedder import Embedder
+    from pipelines.reembedding.estimate import Estimate
 
 PAUSE = 20  # seconds; a commit that waits gives up after 30
 
@@ -50,6 +55,7 @@ class Command(IndexCommand):
             "  scrapy reembed --chunk-size 700\n"
             "  scrapy reembed --activate            switch, when every page is covered\n"
             "  scrapy reembed --provider local --activate     go back: only what changed since is embedded\n"
+            "  scrapy reembed --batch --provider openai       leave the texts to the Batch API, for half the price\n"
             "  scrapy reembed --retire              free what retired models take\n"
             "\n"
             "A key stays in the environment: --api-key-env names its variable. Exit code: 0 when everything that was "
@@ -66,12 +72,17 @@ class Command(IndexCommand):
         )
         which.add_argument("--chunk-size", type=whole_number(100, 20_000), metavar="N", help="most characters a chunk")
         which.add_argument("--base-url", type=_address, metavar="URL", help="of an OpenAI-compatible server")
-        which.add_argument("--api-key-env", metavar="NAME", help="the environment variable that holds its key")
+        which.add_argument(
+            "--api-key-env", type=_variable, metavar="NAME", help="the environment variable that holds its key"
+        )
         what = parser.add_argument_group("what to do besides building")
         what.add_argument("--status", action="store_true", help="list models with their coverage, and do nothing")
         what.add_argument("--activate", action="store_true", help="make it the index's model when it is built")
         what.add_argument(
             "--retire", action="store_true", help="delete the rows of retired models, or of the one named"
+        )
+        what.add_argument(
+            "--batch", action="store_true", help="embed nothing: leave the texts to the provider's batches (costs.md)"
         )
         what.add_argument("--retry-refused", action="store_true", help="try texts again that the provider refused")
         parser.add_argument("--yes", action="store_true", help="do not ask")
@@ -88,11 +99,16 @@ class Command(IndexCommand):
 
     async def main(self, words: list[str], opts: argparse.Namespace) -> int:
         # All commands are imported at each start of any; the chunker and its like take their time.
-        from lcl_spiders.reembedding.call import Asked, Busy, Reembedding  # noqa: PLC0415 - see above
+        from lcl_spiders.reembedding.asked import Asked  # noqa: PLC0415 - see above
+        from lcl_spiders.reembedding.call import Reembedding  # noqa: PLC0415 - see above
         from lcl_spiders.reembedding.display import Display  # noqa: PLC0415 - see above
+        from lcl_spiders.reembedding.reservation import Busy  # noqa: PLC0415 - see above
 
         if words:
             msg = "reembed takes no names: say which model with --provider and --model"
+            raise UsageError(msg, print_help=False)
+        if opts.batch and (opts.activate or opts.retire):
+            msg = "--batch only leaves texts to batches: --activate and --retire come when these are done"
             raise UsageError(msg, print_help=False)
         asked = Asked(**{name: getattr(opts, name) for name in Asked.__dataclass_fields__})
         leased = await runtime.lease(self._config(opts.batch_size))
@@ -107,6 +123,9 @@ class Command(IndexCommand):
         except Busy as error:
             self.complain(str(error))
             return EXIT_BUSY
+        except asyncio.CancelledError:
+            self.complain("interrupted. What was done is kept; the same command goes on")
+            raise
         finally:
             await runtime.give_back(leased)
 
@@ -127,20 +146,27 @@ class Command(IndexCommand):
     async def _build(self, reembedding: Reembedding, asked: Asked, opts: argparse.Namespace) -> int:
         model, embedder = await reembedding.find(asked)
         if model.state == "active":
-            await reembedding.store_address(model)
-            self._tell({"model": model, "is_active": True}, [f"{model} is the index's model already"])
+            await reembedding.keep_active(model)
+            freed = await self._free(reembedding, yes=opts.yes) if opts.retire else []
+            told = {"model": model, "is_active": True, "freed": freed}
+            self._tell(told, [f"{model} is the index's model already", *map(shown.freed_line, freed)])
             return 0
+        if opts.batch:
+            return await self._leave(reembedding, model, embedder, opts)
+        waiting = await reembedding.waiting(model)
         price = self._price()
         wanted = await reembedding.estimate(model, embedder, None if price is None else price.per_million)
         if not self.as_json:
-            self._tell(None, shown.estimate_lines(model, wanted, price))
-        if wanted.texts and not opts.yes and not self._agrees("Go on? [y/N] "):
-            msg = f"nothing was embedded: this would send {wanted.texts:,} texts. Say --yes if that is meant"
-            raise CommandFailed(msg)
+            self._tell(None, self._estimate_lines(model, wanted, waiting=waiting.free))
+        tasks = [f"send {wanted.texts:,} texts"] if wanted.texts else []
+        if opts.retire:
+            tasks.append("delete what retired models take, the present one among them")
+        if tasks:
+            self._must_agree(f"this would {' and '.join(tasks)}", yes=opts.yes)
         done = await reembedding.build(
             model, embedder, pages=wanted.pages, retry=opts.retry_refused, pause=opts.pause if opts.activate else None
         )
-        freed = [await reembedding.free(each) for each in await reembedding.retirable(None)] if opts.retire else []
+        freed = await self._free(reembedding, yes=True) if opts.retire else []
         told = {**asdict(done), "estimate": wanted, "freed": freed}
         self._tell(told, [shown.end_line(done), *map(shown.freed_line, freed)])
         for url, message in done.refused:
@@ -149,31 +175,48 @@ class Command(IndexCommand):
             self.complain(f"{done.pending:,} pages changed meanwhile and are not covered yet: call again")
         return int(bool(done.refused or done.pending))
 
+    async def _leave(self, reembedding: Reembedding, model: Model, embedder: Embedder, opts: argparse.Namespace) -> int:
+        price = self._price()
+        per_million = None if price is None else price.per_million * ledger.BATCH_SHARE
+        wanted = await reembedding.estimate(model, embedder, per_million, by_batch=True)
+        if not self.as_json:
+            self._tell(None, self._estimate_lines(model, wanted, by_batch=True))
+        if wanted.texts:
+            self._must_agree(f"this would leave {wanted.texts:,} texts to batches", yes=opts.yes)
+        left = await reembedding.leave(model, pages=wanted.pages, retry=opts.retry_refused)
+        self._tell({**asdict(left), "estimate": wanted}, [shown.left_line(left)])
+        return 0
+
     async def _retire(self, reembedding: Reembedding, asked: Asked, *, yes: bool) -> int:
+        freed = await self._free(reembedding, None if asked.is_open else asked, yes=yes)
+        self._tell({"freed": freed}, [shown.freed_line(each) for each in freed] or ["no retired model has rows"])
+        return 0
+
+    async def _free(self, reembedding: Reembedding, asked: Asked | None = None, *, yes: bool) -> list[Released]:
+        """Delete, when that is agreed to, what is stored of the model asked for, or of all that are retired."""
         stored = {each.id: each for each in await reembedding.status()}
-        found = await reembedding.retirable(None if asked.is_open else asked)
-        found = [model for model in found if stored[model.id].chunks or not asked.is_open]
+        found = [model for model in await reembedding.retirable(asked) if stored[model.id].chunks or asked is not None]
         sizes = [stored[model.id] for model in found]
         size = sum(each.row_bytes + each.index_bytes for each in sizes)
         what = f"{sum(each.chunks for each in sizes):,} chunks ({decimal(size)}) of {'; '.join(map(str, found))}"
-        if found and not yes and not self._agrees(f"Delete {what}? Going back means to embed them again. [y/N] "):
+        if found and not yes and not self.agrees(f"Delete {what}? Going back means to embed them again. [y/N] "):
             msg = f"nothing was freed: this would delete {what}. Say --yes if that is meant"
             raise CommandFailed(msg)
-        freed = [await reembedding.free(model) for model in found]
-        self._tell({"freed": freed}, [shown.freed_line(each) for each in freed] or ["no retired model has rows"])
-        return 0
+        return [await reembedding.free(model) for model in found]
+
+    def _must_agree(self, what: str, *, yes: bool) -> None:
+        if not yes and not self.agrees(f"{what[0].upper()}{what[1:]}. Go on? [y/N] "):
+            msg = f"nothing was embedded: {what}. Say --yes if that is meant"
+            raise CommandFailed(msg)
+
+    def _estimate_lines(self, model: Model, wanted: Estimate, **told: Any) -> list[str]:
+        return shown.estimate_lines(model, wanted, self._price(), per_day=self.config.limits.per_day, **told)
 
     def _price(self) -> Price | None:
         try:
             return ledger.price(self.project_settings)
         except ValueError as error:
             raise CommandFailed(str(error)) from None
-
-    def _agrees(self, question: str) -> bool:
-        """Ask, where there is somebody to ask."""
-        if self.as_json or not (sys.stdin.isatty() and sys.stdout.isatty()):
-            return False
-        return input(question).strip().lower() in {"y", "yes"}
 
     def _tell(self, value: Any, lines: Sequence[str]) -> None:
         if self.as_json:
@@ -191,5 +234,13 @@ def _address(given: str) -> str:
         raise argparse.ArgumentTypeError(msg)
     if "@" in parts.netloc or parts.query:
         msg = "put no key or password into the URL, which is stored: name the key's variable with --api-key-env"
+        raise argparse.ArgumentTypeError(msg)
+    return given
+
+
+def _variable(given: str) -> str:
+    """Check the name of an environment variable, which is stored and shown: it must not be the key itself."""
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", given):
+        msg = "give the name of an environment variable, not the key that is in it"
         raise argparse.ArgumentTypeError(msg)
     return given

@@ -183,18 +183,12 @@ class Command(IndexCommand):
             source = await sources.get(connection, names[0])
             counts = await overview.counts(connection, source.id)
             what = f"{source.slug} ({source.start_url}) with {counts.pages:,} pages in {counts.chunks:,} chunks"
-            if not opts.yes and not self._agrees(f"Remove {what}? There is no way back. [y/N] "):
+            if not opts.yes and not self.agrees(f"Remove {what}? There is no way back. [y/N] "):
                 msg = f"nothing was removed: this would remove {what}. Say --yes if that is meant"
                 raise CommandFailed(msg)
             url = await asyncio.to_thread(self.config.database.resolve)
             await source_edits.remove(connection, source, self.config.lock_database_url or url)
         self._tell({"removed": source.slug, **asdict(counts)}, f"removed {what}")
-
-    def _agrees(self, question: str) -> bool:
-        """Ask, where there is somebody to ask."""
-        if self.as_json or not (sys.stdin.isatty() and sys.stdout.isatty()):
-            return False
-        return input(question).strip().lower() in {"y", "yes"}
 
     async def _sync(self, names: list[str], opts: argparse.Namespace) -> None:
         wanted = file.read(Path(names[0]), self._kinds)

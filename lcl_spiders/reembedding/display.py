@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from pipelines.reembedding.build import Progress as Built
+    from pipelines.reembedding.by_batch import Recorded
 
 LINE_EVERY = 10.0  # seconds, where there is no terminal
 
@@ -54,6 +55,15 @@ class Display:
         """Show how far a build is."""
         texts = f"{built.embedded:,} texts embedded"
         self._show("covering pages", built.pages + built.refused, f"{texts}, {built.refused:,} pages refused")
+
+    def recorded(self, so_far: Recorded) -> None:
+        """Show how far the texts of a model are recorded for batches."""
+        self._show("recording pages", so_far.pages, f"{so_far.texts:,} texts wait for batches")
+
+    def counted(self, done: int, total: int) -> None:
+        """Show how far the chunks of the pages are counted anew."""
+        self.total = total
+        self._show("counting chunks of pages", done, "")
 
     def freed(self, done: int, total: int) -> None:
         """Show how far the deletion of a model's rows is."""

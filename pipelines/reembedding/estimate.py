@@ -28,9 +28,10 @@ CHARACTERS_PER_TOKEN = 4
 class Estimate:
     """What is to be done for a model. Exact where it cuts pages as the active model does, otherwise from a sample.
 
-    `texts` are to be sent; `stored` have a vector of the model already. `tokens` are as the active model's provider
-    counted them; `is_counted` False: partly guessed, a token for four characters. `seconds` go by one request of
-    neutral texts, and `money` by the price of a million tokens; either may be unknown.
+    `texts` are to be sent; `stored` have a vector of the model already, or wait for a batch, where one is meant.
+    `tokens` are as the active model's provider counted them; `is_counted` False: partly guessed, a token for four
+    characters. `seconds` go by one request of neutral texts, and `money` by the price of a million tokens; either may
+    be unknown.
     """
 
     pages: int
@@ -43,9 +44,11 @@ class Estimate:
     money: float | None = None
 
 
-async def estimate(connection: Connection, model: Model, active: Model, *, price: float | None) -> Estimate:
+async def estimate(
+    connection: Connection, model: Model, active: Model, *, price: float | None, by_batch: bool = False
+) -> Estimate:
     """Return what covering the pages takes that a model does not cover; an id of 0 is of a model not stored yet."""
-    work = await coverage.workload(connection, model.id)
+    work = await coverage.workload(connection, model.id, by_batch=by_batch)
     lengths = None
     if work.texts and model.chunker_version != active.chunker_version:
         pages = await coverage.sample(connection, model.id, SAMPLED_PAGES)

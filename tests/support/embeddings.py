@@ -25,7 +25,8 @@ class EmbeddingServer:
 
     `answered` are the texts of pages that were answered, by model. A request with a text in which `wait_for` occurs is
     not answered until `open`; one in which `refuse` occurs is refused by all but `tolerant` models. Models that are
-    `down` answer 503, those that are `failing` do so to all but health checks.
+    `down` answer 503, those that are `failing` do so to all but health checks. With another `salt`, models have other
+    weights.
     """
 
     def __init__(self, url: str) -> None:
@@ -36,6 +37,7 @@ class EmbeddingServer:
         self.down: set[str] = set()
         self.failing: set[str] = set()
         self.tolerant: set[str] = set()
+        self.salt = ""
         self.waiting = Event()
         self._opened = Event()
         self._lock = Lock()
@@ -70,7 +72,7 @@ class EmbeddingServer:
             with self._lock:
                 self.answered.setdefault(model, []).extend(texts)
         data = [
-            {"index": at, "embedding": base64.b64encode(vector(model, text).tobytes()).decode()}
+            {"index": at, "embedding": base64.b64encode(vector(self.salt + model, text).tobytes()).decode()}
             for at, text in enumerate(texts)
         ]
         tokens = sum(len(text) // 4 + 1 for text in texts)

@@ -11,16 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from db.coverage import ModelCoverage, Workload
+from db.coverage import ModelCoverage, ModelSummary, Workload
 from db.manifests import PendingPage
 from db.models import Model
 from lcl_spiders import health
 from lcl_spiders.console import CommandFailed
 from lcl_spiders.extensions.alerts import alerts
 from lcl_spiders.extensions.verdict import Verdict
-from lcl_spiders.reembedding.call import Asked, chosen
+from lcl_spiders.ledger import Price
+from lcl_spiders.reembedding.asked import Asked, chosen
 from lcl_spiders.reembedding.display import Display
-from lcl_spiders.reembedding.shown import as_table, estimate_lines
+from lcl_spiders.reembedding.shown import as_table, estimate_lines, summary_table
 from pipelines.chunker import Chunk, Chunker
 from pipelines.reembedding.build import CutPage, Progress, cut_all, groups
 from pipelines.reembedding.estimate import reckoned, sampled_lengths
@@ -41,8 +42,16 @@ class TestTheModelThatIsMeant:
             (Asked(chunk_size=500), FINE),
             (Asked(provider="openai", model="small"), FINE),
             (Asked(chunk_size=1000, model="small"), ACTIVE),
+            (Asked(dimensions=1536), FINE),
         ],
-        ids=["the one being built", "the way back", "other chunks", "one beside the active", "the active one itself"],
+        ids=[
+            "the one being built",
+            "the way back",
+            "other chunks",
+            "one beside the active",
+            "the active one itself",
+            "its own length",
+        ],
     )
     def test_a_stored_one_that_fits_is_meant(self, asked, found):
         assert chosen(asked, STORED) == found
@@ -51,6 +60,16 @@ class TestTheModelThatIsMeant:
         made = chosen(Asked(chunk_size=700), STORED)
         assert (made.id, made.provider, made.name, made.chunker_version) == (0, "openai", "small", "markdown-700-v1")
         assert (made.base_url, made.api_key_env, made.asks_dimensions) == ("http://127.0.0.1/v1", "SMALL_KEY", False)
+
+    def test_without_a_name_no_other_model_is_meant_because_it_happens_to_fit(self):
+        other = replace(RETIRED, chunker_version="markdown-700-v1")
+        made = chosen(Asked(chunk_size=700), [*STORED, other])
+        assert (made.id, made.provider, made.name) == (0, "openai", "small")
+
+    def test_an_address_alone_is_that_of_the_model_being_built(self):
+        assert chosen(Asked(base_url="http://127.0.0.1:1/v1"), STORED) == replace(
+            FINE, base_url="http://127.0.0.1:1/v1"
+        )
 
     def test_another_model_has_neither_the_address_nor_the_length_of_the_active_one(self):
         made = chosen(Asked(model="large"), [replace(ACTIVE, asks_dimensions=True)])
@@ -70,8 +89,8 @@ class TestTheModelThatIsMeant:
         ("stored", "says"),
         [
             ([], "no model yet"),
-            ([ACTIVE, RETIRED], "say which model"),
-            ([ACTIVE, FINE, replace(RETIRED, state="building")], "say which model"),
+            ([ACTIVE, RETIRED], "no other is being built: say which model"),
+            ([ACTIVE, FINE, replace(RETIRED, state="building")], "several models are being built"),
         ],
     )
     def test_without_one_that_could_be_meant_it_says_so(self, stored, says):
@@ -95,6 +114,18 @@ class TestEstimates:
         told = reckoned(replace(self.WORK, tokens=0, uncounted=64_001), None, None)
         assert (told.tokens, told.is_counted) == (16_001, False)
         assert any("guessed" in line for line in estimate_lines(FINE, told))
+
+    def test_what_is_more_than_a_day_may_spend_is_said_before(self):
+        told = reckoned(self.WORK, None, None)
+        assert any("several, a call each" in line for line in estimate_lines(FINE, told, per_day=15_999))
+        assert not any("several" in line for line in estimate_lines(FINE, told, per_day=16_000))
+
+    def test_batches_are_told_at_half_the_price_and_at_once_with_what_waits_for_one(self):
+        told = reckoned(self.WORK, None, 0.25)
+        by_batch = "\n".join(estimate_lines(FINE, told, Price(0.5, "USD"), by_batch=True))
+        assert "80 texts to leave to batches; 20 more are stored with it or wait for a batch already" in by_batch
+        assert "about 0.0040 USD, by LCL_PRICE_PER_MILLION_TOKENS, at half of it for batches" in by_batch
+        assert "60 of these texts wait for a batch" in "\n".join(estimate_lines(FINE, told, waiting=60))
 
     def test_lengths_are_those_of_the_chunks(self):
         assert sampled_lengths(Chunker(100), [("word " * 60, None)]) == [
@@ -159,6 +190,21 @@ def test_models_are_listed_with_what_they_cover():
     Console(file=out, width=160).print(as_table([COVERAGE]))
     for told in ("openai/small", "building", "7", "10", "70"):
         assert told in out.getvalue()
+
+
+def test_models_are_summed_up_with_how_far_they_have_come():
+    out = io.StringIO()
+    summary = ModelSummary(3, "openai", "small", 1536, "markdown-500-v1", "building", 10, 7, 70, is_estimate=True)
+    Console(file=out, width=160).print(summary_table([summary]))
+    assert out.getvalue().splitlines()[1].split() == [
+        "openai/small",
+        "1,536",
+        "markdown-500-v1",
+        "building",
+        "7",
+        "10",
+        "70",
+    ]
 
 
 @pytest.mark.parametrize(
