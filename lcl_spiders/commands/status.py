@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from scrapy.exceptions import UsageError
 
-from db import jobs, overview, pending, sources, usage
+from db import coverage, jobs, overview, pending, sources, usage
 from lcl_spiders import ledger
 from lcl_spiders.console import CommandFailed, IndexCommand, ago, lasting, plain_table, whole_number
+from lcl_spiders.reembedding.shown import summary_table
 from lcl_spiders.sources.shown import standing
 
 if TYPE_CHECKING:
@@ -58,7 +59,8 @@ class Command(IndexCommand):
             "Without a name, every source with its pages, its last run and its backoff, and the newest runs of all. "
             "With the slug, domain or id of a source, that one, its runs with their errors and alerts, and its failed "
             "pages. Either ends with the ledger: what the newest 10,000 runs spent, and what each rung saved. "
-            "For all sources, the tokens of the last days follow, as they were spent.\n"
+            "For all sources, the embedding models follow, with how many pages each covers, and the tokens of the last "
+            "days, as they were spent.\n"
             "\n"
             "  scrapy status\n"
             "  scrapy status example --limit 50\n"
@@ -88,6 +90,7 @@ class Command(IndexCommand):
             runs = await jobs.recent(connection, slug=source.slug if source else None, limit=opts.limit)
             spent = await usage.by_day(connection, ledger.SAVED_TOKENS)
             waiting = await pending.standing(connection)
+            models = await coverage.summary(connection)
             total = await overview.ledger(connection, source.id if source else None)
             if source is not None:
                 failed = await overview.failed_pages(connection, source.id, limit=opts.limit)
@@ -102,6 +105,7 @@ class Command(IndexCommand):
                 "ledger": summed,
                 "tokens": tokens,
                 "waiting": waiting,
+                "models": models,
             }
             self.print_json(answer)
             return 0
@@ -112,12 +116,18 @@ class Command(IndexCommand):
         self._print_runs(runs, with_errors=source is not None)
         self._print_failed(failed, states[0].failed_pages)
         self._print_ledger(total, price)
+        if source is None and models:
+            about = ", about, by the statistics of the database" if models[0].is_estimate else ""
+            self.say(f"\nmodels{about}")
+            self.console.print(summary_table(models))
         if source is None and spent:
             which = "" if total.runs < overview.LEDGER_RUNS else f"; saved: by the newest {total.runs:,} runs"
             self.say(f"\ntokens, of all sources{which}")
             self.console.print(ledger.days_table(spent, price, limit=DAYS))
         if waiting.pages:
             self.say(f"\n{waiting.pages:,} pages wait for texts in batches: scrapy batches")
+        elif texts := waiting.free_texts + waiting.asked_texts:
+            self.say(f"\n{texts:,} texts wait for batches: scrapy batches")
         return 0
 
     def _price(self) -> Price | None:

@@ -56,7 +56,9 @@ def answer(ended: Completed) -> Any:
     return json.loads(ended.stdout)
 
 
-async def test_a_model_is_built_activated_told_of_and_what_it_replaced_is_freed(index, reembed, provider, connection):
+async def test_a_model_is_built_activated_told_of_and_what_it_replaced_is_freed(
+    index, reembed, provider, connection, database_url
+):
     built = answer(reembed(*NEW_MODEL, "--yes", "--activate", "--json", LCL_PRICE_PER_MILLION_TOKENS="2"))
     sent = len(provider.sent("new"))
     assert (built["is_active"], built["pending"], built["refused"]) == (True, 0, [])
@@ -69,6 +71,11 @@ async def test_a_model_is_built_activated_told_of_and_what_it_replaced_is_freed(
     old, new = answer(reembed("--status", "--json"))
     assert (old["name"], old["state"], new["name"], new["state"]) == ("old", "retired", "new", "active")
     assert (new["covered"], new["pages"], new["refused"]) == (len(TOPICS), len(TOPICS), 0)
+    summed = answer(run_scrapy("status", "--json", database_url=database_url))["models"]
+    assert [(each["name"], each["state"], each["covered"], each["chunks"]) for each in summed] == [
+        ("old", "retired", old["covered"], old["chunks"]),
+        ("new", "active", len(TOPICS), new["chunks"]),
+    ]
     ((freed,),) = (answer(reembed("--retire", "--yes", "--json"))["freed"],)
     assert (freed["model"]["name"], freed["freed"]["embeddings"]) == ("old", old["chunks"])
     assert await value(connection, "SELECT count(DISTINCT model_id) FROM page_embeddings") == 1
