@@ -11,9 +11,11 @@ from rich.text import Text
 from scrapy.exceptions import UsageError
 
 from db import pages
-from lcl_spiders.console import IndexCommand, whole_number
+from db.errors import ModelMismatch
+from lcl_spiders.console import CommandFailed, IndexCommand, whole_number
 from lcl_spiders.searching import question
 from lcl_spiders.searching.question import MAX_LIMIT, Question
+from pipelines.providers import ProviderError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -95,7 +97,11 @@ class Command(IndexCommand):
             since=opts.since,
             text_only=opts.text_only,
         )
-        results = await asked.ask(self.config)
+        try:
+            results = await asked.ask(self.config)
+        except (ProviderError, ModelMismatch) as error:
+            msg = f"{error}. By words alone it goes without the provider: --text-only"
+            raise CommandFailed(msg) from None
         if not results:
             self.complain(await self._why_nothing(asked))
         if self.as_json:

@@ -66,7 +66,8 @@ class Question:
 
 def text(given: str) -> str:
     """Return a query without the white space around it. Raises `ValueError` for one without a word, or too long."""
-    stripped = given.replace("\0", "").strip()
+    # What a terminal of another encoding hands over is no text yet: neither a model nor the database takes surrogates.
+    stripped = given.replace("\0", "").encode(errors="replace").decode().strip()
     if not stripped:
         raise ValueError("say what to search for")
     if len(stripped) > MAX_LENGTH:

@@ -45,6 +45,9 @@ def create(spec: ProviderSpec, config: EmbeddingConfig) -> EmbeddingProvider:
         from pipelines.providers.openai import OpenAIProvider  # noqa: PLC0415 - 1 s of imports the local one spares
 
         return OpenAIProvider.from_spec(spec, config)
+    if spec.provider != "local":
+        msg = f"this version knows no provider {spec.provider!r}: move the index to another model with scrapy reembed"
+        raise ProviderMisconfigured(msg)
     from pipelines.providers.local import LocalProvider  # noqa: PLC0415
 
     return LocalProvider.from_spec(spec)

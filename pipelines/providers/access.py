@@ -45,10 +45,10 @@ class Access:
 
     def shown(self, error: object) -> str:
         """Return a text as one short line, without the secrets that a server may echo."""
-        text = " ".join(str(error).split())
+        text = str(error)
         for secret in self.secrets:
             text = text.replace(secret, "***")
-        return text[:SHOWN]
+        return " ".join(text.split())[:SHOWN]
 
 
 def access_of(spec: ProviderSpec) -> Access:
@@ -78,15 +78,17 @@ def access_of(spec: ProviderSpec) -> Access:
     key = os.environ.get(key_name)
     if not key:
         msg = (
-            f"{key_name} is not set in the environment. Set it (any word for a local server), or use "
-            "LCL_EMBEDDING_PROVIDER=local"
+            f"{key_name} is not set in the environment. Set it (any word for a local server); a new index does without "
+            "where LCL_EMBEDDING_PROVIDER is local"
         )
         raise ProviderMisconfigured(msg)
-    if not key.isprintable() or not key.isascii():
-        msg = f"{key_name} holds characters that no key has (a line end, perhaps): set it again"
+    if key.split() != [key] or not key.isprintable() or not key.isascii():
+        msg = f"{key_name} holds characters that no key has (a blank or a line end, perhaps): set it again"
         raise ProviderMisconfigured(msg)
     host = parts.netloc.rpartition("@")[2]
     url = parts._replace(netloc=host, fragment="").geturl()
+    if spec.base_url is not None:
+        url_name = f"{url_name}, as given to scrapy reembed"
     return Access(url, key, _basic(parts), key_name, url_name, _secrets(key, parts))
 
 
@@ -121,5 +123,6 @@ def _secrets(key: str, parts: SplitResult) -> tuple[str, ...]:
     found = {key}
     if (pair := _pair(parts)) is not None:
         found |= {b64encode(pair.encode()).decode(), pair, parts.netloc.rpartition("@")[0]}
-        found |= {secret for secret in (parts.password, unquote(parts.password or "")) if secret}
+        alone = parts.password or parts.username or ""  # some services take a key for the user's name
+        found |= {secret for secret in (alone, unquote(alone)) if secret}
     return tuple(sorted(found, key=len, reverse=True))

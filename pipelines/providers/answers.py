@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 
+MOST_TOKENS = 2**31 - 1  # of one answer, which is what the index counts a text's in; more is no count of tokens
+
+
 class NoAnswer(ValueError):
     """The body is not that of an embeddings endpoint at all."""
 
@@ -31,7 +34,7 @@ def read(body: bytes, count: int) -> tuple[npt.NDArray[np.float32], int]:
     """
     try:
         answer = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise _no_answer() from None  # the error quotes the body
     return of(answer, count)
 
@@ -66,7 +69,8 @@ def of(answer: Any, count: int) -> tuple[npt.NDArray[np.float32], int]:
 def tokens(answer: Any) -> int:
     """Return the tokens that an answer says it took, 0 where it does not. Raises what a strange answer makes it."""
     usage = answer.get("usage") or {}
-    return int(usage.get("total_tokens") or usage.get("prompt_tokens") or 0)
+    told = int(usage.get("total_tokens") or usage.get("prompt_tokens") or 0)
+    return told if 0 < told <= MOST_TOKENS else 0
 
 
 def _no_answer() -> NoAnswer:

@@ -22,7 +22,10 @@ _NUMBER = re.compile(r"\d+(?:\.\d+)?", re.ASCII)
 
 
 def retry_after(headers: Mapping[str, str], now: float) -> float | None:
-    """Return the seconds that an answer asks to wait, None when it does not say. `now` is a Unix time."""
+    """Return the seconds that an answer asks to wait, None when it does not say.
+
+    `now` is a Unix time, for an answer that does not tell its own: a date is one of the server's clock.
+    """
     if (milliseconds := _number(headers.get("retry-after-ms"))) is not None:
         return milliseconds / 1000
     given = headers.get("retry-after")
@@ -30,10 +33,11 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
         return None
     if (seconds := _number(given)) is not None:
         return seconds
-    try:
-        return max(0.0, parsedate_to_datetime(given).timestamp() - now)
-    except (ValueError, OverflowError):
+    until = _date(given)
+    if until is None:
         return None
+    asked_at = _date(headers.get("date"))
+    return max(0.0, until - (now if asked_at is None else asked_at))
 
 
 def rate_limits(headers: Mapping[str, str]) -> RateLimits:
@@ -60,6 +64,13 @@ def _quota(headers: Mapping[str, str], kind: str) -> Quota:
         int(remaining) if remaining is not None else None,
         duration(headers.get(f"x-ratelimit-reset-{kind}")),
     )
+
+
+def _date(given: str | None) -> float | None:
+    try:
+        return parsedate_to_datetime(given).timestamp() if given is not None else None
+    except (ValueError, OverflowError):
+        return None
 
 
 def _number(given: str | None) -> float | None:

@@ -74,9 +74,13 @@ class OpenAIProvider:
 
     async def embed(self, texts: Sequence[str]) -> Embedded:
         """Embed a batch in one request."""
+        return await self._request(texts, self._asked)
+
+    async def _request(self, texts: Sequence[str], dimensions: int | None) -> Embedded:
         try:
             # Not `embeddings.create`, which takes as long to look at each text as the rest of what is done with it.
-            response = await self._client.post("/embeddings", cast_to=httpx2.Response, body=self._body(texts))
+            body = self._body(texts, dimensions)
+            response = await self._client.post("/embeddings", cast_to=httpx2.Response, body=body)
             vectors, tokens = answers.read(response.content, len(texts))
         # Without their causes, which quote what the server echoed of the request and its key.
         except openai.APIStatusError as error:
@@ -97,17 +101,18 @@ class OpenAIProvider:
 
         The parameter `dimensions` is sent only where the model's own length is another: many servers refuse it.
         """
-        self._asked = None
         try:
-            answer = await self.embed([PROBE])
+            answer = await self._request([PROBE], None)
             own = answer.vectors.shape[-1]
-            if self._wanted in {None, own}:
-                return answer
-            self._asked = self._wanted
-            return await self._shortened(own)
+            asked = None if self._wanted in {None, own} else self._wanted
+            if asked is not None:
+                answer = await self._shortened(own)
         except ProviderRefused as error:
             msg = f"{error}. It refuses even the words {PROBE!r}: check LCL_EMBEDDING_MODEL"
             raise ProviderMisconfigured(msg) from None
+        # Not before: texts of other runs are on their way meanwhile, and must get vectors of the length they need.
+        self._asked = asked
+        return answer
 
     async def close(self) -> None:
         """Close the client's connections."""
@@ -134,15 +139,15 @@ class OpenAIProvider:
         """Return what an answer that is no success asks of us."""
         return self._meaning(error)
 
-    def _body(self, texts: Sequence[str]) -> dict[str, object]:
-        shorter = {} if self._asked is None else {"dimensions": self._asked}
+    def _body(self, texts: Sequence[str], dimensions: int | None) -> dict[str, object]:
+        shorter = {} if dimensions is None else {"dimensions": dimensions}
         return {"model": self.model, "input": list(texts), "encoding_format": "base64", **shorter}
 
     async def _shortened(self, own: int) -> Embedded:
         has = f"{self.model} has {own} dimensions, and {self._wanted} are configured"
         advice = "set LCL_EMBEDDING_DIMENSIONS to what the model has, or unset it"
         try:
-            answer = await self.embed([PROBE])
+            answer = await self._request([PROBE], self._wanted)
         except ProviderRefused as error:
             msg = f"{has}; the provider does not shorten them: {error}. {advice.capitalize()}"
             raise ProviderMisconfigured(msg) from None
@@ -158,7 +163,8 @@ class OpenAIProvider:
         if status in SETTINGS or status < HTTPStatus.BAD_REQUEST:
             return ProviderMisconfigured(
                 f"the embedding provider at {access.server} refuses: {why}. "
-                f"Check {access.key_name}, {access.url_name} and LCL_EMBEDDING_MODEL ({self.model})"
+                f"Check {access.key_name}, {access.url_name}, and whether it has {self.model} (of a new index: "
+                "LCL_EMBEDDING_MODEL)"
             )
         if status in TEXTS:
             return ProviderRefused(f"the embedding provider refuses a text: {why}")

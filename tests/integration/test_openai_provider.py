@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import threading
 import time
 import traceback
 from base64 import b64encode
@@ -24,7 +26,16 @@ from pipelines.providers import (
     UnusableVector,
 )
 from pipelines.providers.base import Quota
-from tests.support.faulty_provider import DIMENSIONS, HANG, RESET, FaultyProvider, Reply, faulty_provider, refusal
+from tests.support.faulty_provider import (
+    DIMENSIONS,
+    HANG,
+    PROBE,
+    RESET,
+    FaultyProvider,
+    Reply,
+    faulty_provider,
+    refusal,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -153,6 +164,45 @@ async def test_shorter_vectors_are_asked_for_only_where_the_models_own_are_longe
         assert (await provider.embed(["a"])).vectors.shape == (1, wanted)
         assert server.requests[-1].body.get("dimensions") == sent[-1]
         await provider.close()
+
+
+async def test_texts_on_their_way_get_shorter_vectors_also_while_the_provider_is_probed_again(server):
+    provider = providers.create(ProviderSpec("openai", "double", 4), CONFIG)
+    await provider.probe()
+    asked, answered, reply = threading.Event(), threading.Event(), server.reply
+
+    def held(request):
+        if request.body["input"] == PROBE and not answered.is_set():
+            asked.set()
+            answered.wait(20)
+        return reply(request)
+
+    server.reply = held
+    probing = asyncio.create_task(provider.probe())
+    assert await asyncio.to_thread(asked.wait, 20)
+    try:
+        vectors = (await provider.embed(["a"])).vectors
+    finally:
+        answered.set()
+    assert vectors.shape == (1, 4)
+    assert (await probing).vectors.shape == (1, 4)
+    await provider.close()
+
+
+async def test_a_probe_that_fails_leaves_what_is_known_of_the_model_alone(server):
+    provider = providers.create(ProviderSpec("openai", "double", 4), CONFIG)
+    await provider.probe()
+    server.probe = refusal(503)
+    with pytest.raises(ProviderBusy):
+        await provider.probe()
+    assert (await provider.embed(["a"])).vectors.shape == (1, 4)
+    await provider.close()
+
+
+async def test_an_answer_that_breaks_off_is_asked_for_again(server, provider):
+    server.plan.append(Reply(200, b'{"data": [', {"Content-Length": "1000"}))
+    with pytest.raises(ProviderBusy, match="does not answer"):
+        await provider.embed(["a"])
 
 
 async def test_a_dimension_that_the_server_does_not_give_names_the_setting(server, monkeypatch):

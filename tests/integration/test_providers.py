@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import wordllama
 
-from db import pages
+from db import models, pages
 from lcl_spiders.local_site import LocalSite
 from pipelines import providers
 from pipelines.embedding_config import EmbeddingConfig
@@ -148,3 +148,18 @@ def test_a_vector_that_is_zero_or_not_a_number_is_told_from_its_neighbours(numbe
     vectors = np.stack([ONES[0], ONES[0] * np.float32(number)])
     assert sound(vectors).tolist() == [True, False]
     assert np.isclose(np.linalg.norm(unit(vectors)[0]), 1)
+
+
+async def test_a_search_that_cannot_be_embedded_says_how_to_do_without(database_url, connection):
+    e5 = {"provider": "openai", "name": "e5", "dimensions": 8, "chunker_version": "markdown-1000-v1"}
+    await models.ensure_active(connection, **e5)
+    done = run_scrapy("search", "anything", database_url=database_url)
+    assert done.code == 1
+    assert "OPENAI_API_KEY is not set" in done.stderr
+    assert "--text-only" in done.stderr
+    assert run_scrapy("search", "anything", "--text-only", database_url=database_url).code == 0
+
+
+def test_a_provider_that_this_version_does_not_have_is_named():
+    with pytest.raises(ProviderMisconfigured, match="knows no provider 'oracle'"):
+        providers.create(ProviderSpec("oracle", "m"), EmbeddingConfig("local", None, None))

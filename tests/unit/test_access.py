@@ -68,7 +68,7 @@ def test_a_missing_key_names_the_variable(monkeypatch, name):
         access_of(spec(api_key_env=name))
 
 
-@pytest.mark.parametrize("key", ["sk-1\n", "sk\r\n-1", "schlüssel"])
+@pytest.mark.parametrize("key", ["sk-1\n", "sk\r\n-1", "schlüssel", "sk-1  ", " sk-1", "sk-1 2"])
 def test_a_key_that_cannot_be_sent_is_told_without_showing_it(monkeypatch, key):
     monkeypatch.setenv("OPENAI_API_KEY", key)
     with pytest.raises(ProviderMisconfigured, match="OPENAI_API_KEY") as caught:
@@ -102,3 +102,14 @@ def test_a_password_in_the_environments_url_becomes_a_header_and_no_echo_of_it_i
     echoed = f"no: Bearer {KEY}, Basic {basic}, http://user:{PASSWORD}@models.example p@ss user:p@ss"
     assert access.shown(echoed) == "no: Bearer ***, Basic ***, http://***@models.example *** ***"
     assert not any(secret in repr(access) for secret in (KEY, basic, PASSWORD, "p@ss"))
+
+
+def test_a_key_given_as_the_urls_user_is_not_shown_alone_either(monkeypatch):
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://k%65y-word@models.example/v1")
+    access = access_of(spec())
+    assert access.shown("no such user: key-word, k%65y-word") == "no such user: ***, ***"
+
+
+def test_a_password_of_several_words_is_not_shown_because_it_was_echoed_on_one_line(monkeypatch):
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://user:two%20%20words@models.example/v1")
+    assert "words" not in access_of(spec()).shown("bad credentials: user:two  words")

@@ -64,7 +64,11 @@ def test_what_is_not_one_vector_for_each_text_is_refused(answer):
 
 @pytest.mark.parametrize(
     "answer",
-    [b"", b"<html>", b"[]", b"null", b'"x"', b'{"error": "x"}', b'{"data": [1]}', body(("0", ROWS[0])), b"\xff"],
+    [
+        *(b"", b"<html>", b"[]", b"null", b'"x"', b'{"error": "x"}', b'{"data": [1]}'),
+        *(body(("0", ROWS[0])), b"\xff", b"[" * 10**6),
+    ],
+    ids=lambda answer: answer[:20].decode(errors="replace"),
 )
 def test_what_is_no_answer_of_such_an_endpoint_is_told_from_a_bad_one(answer):
     with pytest.raises(NoAnswer):
@@ -74,6 +78,11 @@ def test_what_is_no_answer_of_such_an_endpoint_is_told_from_a_bad_one(answer):
 def test_tokens_that_are_not_told_are_none():
     assert read(body((0, ROWS[0]), usage=None), 1)[1] == 0
     assert read(body((0, ROWS[0]), usage={"prompt_tokens": 3}), 1)[1] == 3
+
+
+@pytest.mark.parametrize("told", [-5, 2**31, 10**30, 1e308])
+def test_what_can_be_no_count_of_tokens_is_none(told):
+    assert read(body((0, ROWS[0]), usage={"total_tokens": told}), 1)[1] == 0
 
 
 @given(st.recursive(st.none() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(

@@ -20,6 +20,8 @@ NOW = 1_445_412_480.0  # Wed, 21 Oct 2015 07:28:00 GMT
         ({"retry-after": " 2 "}, 2),
         ({"retry-after": "Wed, 21 Oct 2015 07:28:30 GMT"}, 30),
         ({"retry-after": "Wed, 21 Oct 2015 07:20:00 GMT"}, 0),
+        ({"retry-after": "Wed, 21 Oct 2015 09:28:30 GMT", "date": "Wed, 21 Oct 2015 09:28:00 GMT"}, 30),
+        ({"retry-after": "Wed, 21 Oct 2015 07:28:30 GMT", "date": "yesterday"}, 30),
         ({"retry-after-ms": "250", "retry-after": "1"}, 0.25),
         ({"retry-after": "soon"}, None),
         ({"retry-after": "-5"}, None),

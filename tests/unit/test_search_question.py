@@ -69,6 +69,10 @@ def test_a_query_needs_a_word(given: str) -> None:
         question.text(given)
 
 
+def test_what_a_terminal_of_another_encoding_hands_over_is_made_a_text() -> None:
+    assert question.text(b"caf\xe9".decode(errors="surrogateescape")) == "caf?"
+
+
 def test_a_query_has_an_end() -> None:
     assert question.text("x" * 1000)
     with pytest.raises(ValueError, match="at most 1,000 characters"):
