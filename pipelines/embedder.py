@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ import numpy as np
 
 from db.errors import DatabaseProblem
 from pipelines.limits import Limits
-from pipelines.patience import Patience
+from pipelines.patience import PROBE_TOKENS, Patience
 from pipelines.providers import (
     Embedded,
     ProviderError,
@@ -74,7 +75,7 @@ class Embedder:
         self._workers: set[asyncio.Task[None]] = set()
         self._checking: asyncio.Task[int] | None = None
         self._settler = Settler(self._room, self._patience, provider, budget)
-        self._checked_at = -HEALTH_LASTS
+        self._checked_at = -math.inf
 
     @property
     def model(self) -> str:
@@ -84,7 +85,8 @@ class Embedder:
     async def check(self) -> int:
         """Return the length of the vectors, found by embedding a few words; asked twice a minute at most.
 
-        Whoever asks while a check runs gets its result. Raises `ProviderMisconfigured` or `ProviderUnavailable`.
+        Not asked at all while texts are answered, nor while the provider's limits make them wait. Whoever asks while a
+        check runs gets its result. Raises `ProviderMisconfigured` or `ProviderUnavailable`.
         """
         if self._checking is None or self._checking.done():
             self._checking = asyncio.get_running_loop().create_task(self._check())
@@ -112,7 +114,8 @@ class Embedder:
         That is a `ProviderRefused`, or a `TokenLimitReached` for a text that was not even sent. What is urgent does
         not wait for others to be sent with it. What was spent is counted on the meter of whoever asked for a text
         first. Raises `Stopped` when the meter says so; `ProviderMisconfigured`, `ProviderUnavailable` or
-        `DatabaseProblem`, which everybody who waits then gets.
+        `DatabaseProblem`, which everybody who waits then gets. Where some of the texts have their vectors by then,
+        which are paid for, such a `ProviderError` is not raised, but stands in the places of the others.
         """
         if meter.stop_reason is not None:
             raise _stopped(meter)
@@ -141,9 +144,9 @@ class Embedder:
         await self._provider.close()
 
     async def _check(self) -> int:
-        is_well = await self._patience.opens_in() is None
-        if is_well and time.monotonic() - self._checked_at < HEALTH_LASTS:
+        if await self._patience.opens_in() is None and self._is_known_to_be_well():
             return self._settler.dimensions
+        self._checked_at = -math.inf
         probe = await self._patience.check()
         dimensions = self.spec.dimensions or int(probe.vectors.shape[-1])
         if not sound(checked(probe, [""], dimensions).vectors).all():
@@ -151,6 +154,12 @@ class Embedder:
             raise ProviderUnavailable(msg)
         self._settler.dimensions, self._checked_at = dimensions, time.monotonic()
         return dimensions
+
+    def _is_known_to_be_well(self) -> bool:
+        if not self._settler.dimensions:
+            return False
+        heard_at = max(self._checked_at, self._settler.answered_at)
+        return time.monotonic() - heard_at < HEALTH_LASTS or self._limits.delay(PROBE_TOKENS) > 0
 
     async def _be_ready(self) -> None:
         """Return when the provider may be asked: its vectors' length is known, and it is not given up."""
@@ -200,6 +209,7 @@ class Embedder:
     def _give_up(self, error: Exception) -> None:
         """Tell everybody who waits, and end what else is on its way: nobody waits for it any more."""
         self._settler.forget()
+        self._checked_at = -math.inf
         self._room.fail(error)
         current = asyncio.current_task()
         for worker in self._workers:

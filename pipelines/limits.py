@@ -26,12 +26,14 @@ class Bucket:
 
     A configured rate is a ceiling. One that is learned is the greater of `limit` a minute, which is what providers
     document, and of what the bucket was seen to fill by, `(limit - remaining) / reset` a second: so limits over
-    other times are used whole, too. What a server says is left bounds what goes at once.
+    other times are used whole, too. What a server says is left bounds what goes at once. `limit` is the smaller of the
+    configured and the learned, None for none.
     """
 
     def __init__(self, per_minute: int | None, clock: Clock = time.monotonic) -> None:
+        self.limit = per_minute
         self._clock = clock
-        self._is_configured = per_minute is not None
+        self._configured = per_minute
         self._rate: float | None = per_minute / MINUTE if per_minute is not None else None
         self._most = max(1.0, (self._rate or 0.0) * BURST)
         self._level = self._most
@@ -59,17 +61,18 @@ class Bucket:
             self._level += amount - spent
         if quota.limit is None:
             return
+        self.limit = quota.limit if self._configured is None else min(self._configured, quota.limit)
         learned = quota.limit / MINUTE
         if quota.remaining is not None and quota.reset:
             learned = max(learned, min(quota.limit, (quota.limit - quota.remaining) / quota.reset))
-        if not self._is_configured:
+        if self._configured is None:
             is_first = self._rate is None
             self._rate, self._most = learned, float(quota.limit)
             self._level = self._most if is_first else min(self._level, self._most)
         if quota.remaining is not None:
             # What is on its way may or may not be counted in what the server says is left, which is rounded down.
             self._level = min(self._level, quota.remaining + 0.999)
-            if not self._is_configured:
+            if self._configured is None:
                 self._level = max(self._level, quota.remaining - self._away)
 
     def _fill(self) -> None:
@@ -94,6 +97,11 @@ class Limits:
         self._paused_until = -MINUTE
         self._turn = asyncio.Lock()
         self._changed = asyncio.Event()
+
+    @property
+    def most_tokens(self) -> int | None:
+        """The most tokens that one request may have, None for any number: providers refuse what exceeds their limit."""
+        return self._tokens.limit
 
     def delay(self, tokens: int) -> float:
         """Return the seconds until a request of this many tokens may be sent."""

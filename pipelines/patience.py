@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from purgatory import AsyncCircuitBreakerFactory
-from purgatory.domain.model import OPENED, OpenedState
+from purgatory.domain.model import HALF_OPENED, OPENED, HalfOpenedState, OpenedState
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
 
 from pipelines.providers import (
@@ -39,7 +39,10 @@ SHARE_OF_TIMEOUT = 1 / 3  # that a request may take before the next ones are mad
 PROBE_TOKENS = 10
 TOLD_FROM = 5.0  # seconds of waiting that an operator should hear of
 MARGIN = 0.05  # seconds
+PAUSE_OF_OTHERS = 5.0  # seconds in which nobody asked for anything, so that what failed before is another's trouble
 OPEN_FOR = 15  # seconds before a provider that was given up is asked again
+LONGEST_WAIT = 30.0  # seconds that whoever begins waits for such a provider's time to come
+LONGEST_PAUSE = 3600.0  # seconds that a provider is left alone because it asks for that
 
 _backoff = wait_random_exponential(multiplier=0.5, max=20)
 
@@ -48,11 +51,8 @@ class Patience:
     """Asks a provider. What it raises is final.
 
     The circuit breaker (purgatory's) opens when a request was given up and a probe fails, too. Then everybody is told
-    at once, until after `OPEN_FOR` seconds a `check` has succeeded (half-open).
-
-    `batch_tokens` is the most tokens that the next request should have. It begins small and follows the provider's
-    speed, up to `most_tokens`: a server that embeds two texts a second never gets a batch that it cannot answer in
-    time, and goes on computing what was given up.
+    at once, until after `OPEN_FOR` seconds, or the longer time that the provider asked for, a `check` has succeeded
+    (half-open).
     """
 
     def __init__(
@@ -63,12 +63,15 @@ class Patience:
         most_tokens: int,
         open_for: int = OPEN_FOR,
     ) -> None:
-        self.batch_tokens = min(FIRST_TOKENS, most_tokens)
+        self._batch_tokens = min(FIRST_TOKENS, most_tokens)
         self._most_tokens = most_tokens
         self._provider = provider
         self._limits = limits
         self._timeout = timeout
         self._open_for = open_for
+        self._asking = 0
+        self._asked_at = -PAUSE_OF_OTHERS
+        self._closed_until = -LONGEST_PAUSE
         self._trouble: ProviderBusy | None = None
         self._trouble_since = 0.0
         self._breakers = AsyncCircuitBreakerFactory(
@@ -77,36 +80,54 @@ class Patience:
             exclude=[ProviderRefused, ProviderMisconfigured, asyncio.CancelledError],
         )
 
+    @property
+    def batch_tokens(self) -> int:
+        """The most tokens that the next request should have.
+
+        It begins small and follows the provider's speed, up to what is configured and to the provider's own limit: a
+        server that embeds two texts a second never gets a batch that it cannot answer in time, and goes on computing
+        what was given up.
+        """
+        return min(self._batch_tokens, self._limits.most_tokens or self._batch_tokens)
+
     async def opens_in(self) -> float | None:
-        """Return the seconds until a provider that was given up may be asked again; None when it was not."""
+        """Return the seconds until a provider that was given up may be asked again, by a check; None when it was not.
+
+        That is 0 also while such a check is on its way.
+        """
         context = (await self._breaker()).context
+        if context.state == HALF_OPENED:
+            return 0.0
         if context.state != OPENED or context.opened_at is None:
             return None
-        return max(0.0, context.opened_at + context.ttl - time.time())
+        left = context.opened_at + context.ttl - time.time()
+        if left > context.ttl:  # the machine's clock was set back, and the library's breaker goes by it
+            context.set_state(HalfOpenedState())
+            left = 0.0
+        return max(0.0, left, self._closed_until - time.monotonic())
 
     async def check(self) -> Embedded:
-        """Embed the probe, in bounded time and after the breaker's time where it is open.
+        """Embed the probe, after the breaker's time where it is open; the provider has its time-out to answer.
 
         Raises `ProviderMisconfigured` or `ProviderUnavailable`.
         """
         if seconds := await self.opens_in():
+            if seconds > LONGEST_WAIT:
+                raise self._is_open(seconds)
             # Whoever begins can wait; asked before its time, the breaker would only say no. Its clock is another one.
             await asyncio.sleep(seconds + MARGIN)
-        self._trouble = None
+        # Outside of the time-out: that others are before it says nothing against the provider.
+        await self._limits.acquire(lambda: PROBE_TOKENS)
         try:
             async with await self._breaker(), asyncio.timeout(self._timeout):
                 try:
-                    return await self._tried(self._provider.probe, PROBE_TOKENS, attempts=PROBES)
+                    return await self._tried(self._provider.probe, PROBE_TOKENS, attempts=PROBES, is_permitted=True)
                 except ProviderBusy as error:
-                    raise ProviderUnavailable(str(error)) from error
+                    raise self._given_up(error) from error
         except TimeoutError as error:
-            why = f" ({self._trouble})" if self._trouble is not None else ""
-            msg = (
-                f"the embedding provider {self._provider.name} did not answer a health check in {self._timeout:.0f} s"
-                f"{why}. Check OPENAI_BASE_URL, or raise LCL_EMBEDDING_TIMEOUT"
-            )
-            raise ProviderUnavailable(msg) from error
+            raise self._late() from error
         except OpenedState as error:
+            self.give_back(PROBE_TOKENS)
             raise self._is_open() from error
 
     async def embed(
@@ -131,7 +152,7 @@ class Patience:
                     raise KeepsFailing(msg) from error
         except OpenedState as error:
             if is_permitted:
-                self._limits.answered(tokens, 0, RateLimits())
+                self.give_back(tokens)
             raise self._is_open() from error
 
     def give_back(self, tokens: int) -> None:
@@ -141,9 +162,28 @@ class Patience:
     async def _breaker(self) -> AsyncCircuitBreaker:
         return await self._breakers.get_breaker(self._provider.name)
 
-    def _is_open(self) -> ProviderUnavailable:
-        msg = f"the embedding provider {self._provider.name} was given up, and is asked again {self._open_for} s later"
-        return ProviderUnavailable(msg)
+    def _is_open(self, seconds: float | None = None) -> ProviderUnavailable:
+        when = f"{self._open_for} s later" if seconds is None else f"in {seconds:.0f} s"
+        return ProviderUnavailable(
+            f"the embedding provider {self._provider.name} was given up, and is asked again {when}"
+        )
+
+    def _given_up(self, error: ProviderBusy) -> ProviderUnavailable:
+        """Return the last word about a provider, and leave it alone for as long as it asks for."""
+        if error.retry_after is None or error.retry_after <= GIVE_UP_AFTER:
+            return ProviderUnavailable(f"{error}. It was given up after all retries")
+        pause = min(error.retry_after, LONGEST_PAUSE)
+        self._closed_until = time.monotonic() + pause
+        asked = f"It asks to be left alone for {error.retry_after:.0f} s"
+        return ProviderUnavailable(f"{error}. {asked}, and is for {pause:.0f} s")
+
+    def _late(self) -> ProviderUnavailable:
+        """Return the last word about a provider that did not answer a health check in its time."""
+        told = f"the embedding provider {self._provider.name} did not answer a health check in {self._timeout:.0f} s"
+        if self._trouble is not None and self._trouble.is_limit:
+            return ProviderUnavailable(f"{told}: {self._trouble}. Wait, or let fewer processes share its limits")
+        why = f" ({self._trouble})" if self._trouble is not None else ""
+        return ProviderUnavailable(f"{told}{why}. Check OPENAI_BASE_URL, or raise LCL_EMBEDDING_TIMEOUT")
 
     async def _diagnose(self, error: ProviderBusy) -> None:
         """Return when the provider is well in spite of an error that lasts. Raises `ProviderUnavailable`."""
@@ -154,8 +194,7 @@ class Patience:
                 pass
             else:
                 return
-        msg = f"{error}. It was given up after all retries"
-        raise ProviderUnavailable(msg) from error
+        raise self._given_up(error) from error
 
     async def _tried(
         self,
@@ -171,6 +210,8 @@ class Patience:
         What is late and can be divided is not asked for again as it is.
         """
         faults = 0
+        if not self._asking and time.monotonic() - self._asked_at > PAUSE_OF_OTHERS:
+            self._trouble = None
 
         def is_enough(state: RetryCallState) -> bool:
             nonlocal faults
@@ -178,14 +219,19 @@ class Patience:
             faults += not error.is_limit
             return faults >= attempts or (error.is_late and is_divisible) or self._is_hopeless(error)
 
-        async for attempt in AsyncRetrying(
-            retry=retry_if_exception_type(ProviderBusy), stop=is_enough, wait=self._wait, reraise=True
-        ):
-            with attempt:
-                if not is_permitted:
-                    await self._limits.acquire(lambda: tokens)
-                is_permitted = False
-                return await self._once(call, tokens)
+        self._asking += 1
+        try:
+            async for attempt in AsyncRetrying(
+                retry=retry_if_exception_type(ProviderBusy), stop=is_enough, wait=self._wait, reraise=True
+            ):
+                with attempt:
+                    if not is_permitted:
+                        await self._limits.acquire(lambda: tokens)
+                    is_permitted = False
+                    return await self._once(call, tokens)
+        finally:
+            self._asking -= 1
+            self._asked_at = time.monotonic()
         raise AssertionError  # the loop returns or raises
 
     def _is_hopeless(self, error: ProviderBusy) -> bool:
@@ -236,8 +282,8 @@ class Patience:
         """Bound the next requests by what could have been answered in time; a small one is no reason to shrink."""
         wanted = self._timeout * SHARE_OF_TIMEOUT
         bound = int(tokens * wanted / max(seconds, 0.001))
-        self.batch_tokens = max(bound, self.batch_tokens) if seconds <= wanted else min(bound, self.batch_tokens)
-        self.batch_tokens = min(max(self.batch_tokens, 1), self._most_tokens)
+        self._batch_tokens = max(bound, self._batch_tokens) if seconds <= wanted else min(bound, self._batch_tokens)
+        self._batch_tokens = min(max(self._batch_tokens, 1), self._most_tokens)
 
 
 def _busy(state: RetryCallState) -> ProviderBusy:

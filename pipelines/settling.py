@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import math
+import time
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
@@ -32,13 +34,15 @@ NO_VECTOR = "the embedding provider answered a vector that is zero or not a numb
 class Settler:
     """Settles the texts of a waiting room, batch by batch. `dimensions` must be set before the first.
 
-    `budget` is asked before each of them; None counts nothing and sets no limit.
+    `budget` is asked before each of them; None counts nothing and sets no limit. `answered_at` is the monotonic time of
+    the last answer that could be used.
     """
 
     def __init__(
         self, room: WaitingRoom, patience: Patience, provider: EmbeddingProvider, budget: Budget | None = None
     ) -> None:
         self.dimensions = 0
+        self.answered_at = -math.inf
         self._provider = provider
         self._budget = budget
         self._room = room
@@ -48,6 +52,7 @@ class Settler:
     def forget(self) -> None:
         """Begin to count anew: the provider was given up."""
         self._refused_in_a_row = 0
+        self.answered_at = -math.inf
 
     async def settle(self, texts: Sequence[Text], *, is_permitted: bool = False, attempts: int = ATTEMPTS) -> int:
         """Embed a batch and give everybody the answers. Returns how many of its texts have no vector.
@@ -74,6 +79,7 @@ class Settler:
         finally:
             self._room.max_tokens = self._patience.batch_tokens
         self._refused_in_a_row = 0
+        self.answered_at = time.monotonic()
         self._count(texts, answer)
         counts = _token_counts(texts, answer)
         for text, vector, count, is_whole in zip(texts, answer.vectors, counts, is_sound, strict=True):

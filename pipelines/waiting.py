@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from pipelines.budget import TokenLimitReached
+from pipelines.providers.base import ProviderError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from db.pages import Embedding
-    from pipelines.providers import ProviderError
 
 BYTES_PER_TOKEN = 3  # WordPiece and BPE vocabularies have 3.5 to 5 in European languages, and 2 to 3 elsewhere
 
@@ -69,10 +69,14 @@ class Order:
         self.left = len(self.texts)
 
     def fail(self, error: Exception) -> None:
-        """End the waiting with an error of the same kind."""
-        if not self.done.done():
-            # One object raised in many tasks would collect the traces of all of them.
-            self.done.set_exception(type(error)(str(error)))
+        """End the waiting with an error of the same kind, which takes no vector away that is there: it is paid for."""
+        if self.done.done():
+            return
+        own = type(error)(str(error))  # one object raised in many tasks would collect the traces of all of them
+        if isinstance(own, ProviderError) and any(isinstance(answer, Answer) for answer in self.answers):
+            self.done.set_result([own if answer is None else answer for answer in self.answers])
+        else:
+            self.done.set_exception(own)
 
     def take(self, index: int, answer: Answer | ProviderError) -> None:
         """Note the answer to one text."""
@@ -84,7 +88,10 @@ class Order:
 
 @dataclass(eq=False, slots=True)
 class Text:
-    """A text that waits or is on its way. `payer` asked first; `wanted_by` empties when nobody waits any more."""
+    """A text that waits or is on its way. `wanted_by` empties when nobody waits any more.
+
+    `payer` is, of those who waited when it was sent, who had asked first.
+    """
 
     text: str
     size: int
@@ -165,6 +172,8 @@ class WaitingRoom:
         for name in set(order.texts):
             if (text := self._texts.get(name)) is not None:
                 text.wanted_by = [(other, index) for other, index in text.wanted_by if other is not order]
+                if text.wanted_by and not text.is_sent:
+                    text.payer = text.wanted_by[0][0].meter
         for text in [text for text in self._queue if not text.wanted_by]:
             self._forget(text)
         self._queue = deque(text for text in self._queue if text.wanted_by)
@@ -205,8 +214,9 @@ class WaitingRoom:
             return
         if text.wanted_by:
             self._kept[text.text] = _Kept(_of_another(answer), {order for order, _ in text.wanted_by})
+        own = next((at for at, (order, _) in enumerate(text.wanted_by) if order.meter is text.payer), None)
         for at, (order, index) in enumerate(text.wanted_by):
-            self._give(order, index, _of_another(answer) if at else answer)
+            self._give(order, index, answer if at == own else _of_another(answer))
         self._admit()
 
     def _give(self, order: Order, index: int, answer: Answer | ProviderError) -> None:

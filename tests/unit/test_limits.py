@@ -133,3 +133,14 @@ async def test_a_turn_that_is_not_needed_any_more_takes_nothing():
     limits = Limits(60, None, Clock())
     assert not await limits.acquire(lambda: 0)
     assert limits.delay(1) == 0
+
+
+@pytest.mark.parametrize(
+    ("configured", "told", "most"),
+    [(None, [], None), (1000, [], 1000), (None, [500, 800], 800), (1000, [500], 500), (1000, [500, 2000], 1000)],
+)
+def test_a_request_may_be_as_large_as_the_smaller_of_the_limits(configured, told, most):
+    limits = Limits(None, configured)
+    for limit in told:
+        limits.answered(1, 1, RateLimits(tokens=Quota(limit)))
+    assert limits.most_tokens == most

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +21,7 @@ from pipelines.providers import (
     ProviderUnavailable,
 )
 from pipelines.providers.base import Quota, RateLimits
-from tests.support.embedding import Provider, turns
+from tests.support.embedding import Provider, answer_to, turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -222,3 +224,71 @@ async def test_a_request_that_is_never_made_gives_its_permit_back():
     with pytest.raises(ProviderUnavailable):
         await asked.embed(["a"], 5, is_permitted=True)
     assert limits._requests._away == limits._tokens._away == 0
+
+
+async def test_a_check_that_waits_for_its_turn_is_not_late():
+    provider, limits = Provider(), Limits(None, None)
+    asked = Patience(provider, limits, timeout=0.01, most_tokens=1000)
+    limits.pause(0.05)
+    assert len((await asked.check()).vectors) == 1
+
+
+async def test_what_others_check_meanwhile_makes_nobody_wait_longer_for_a_provider_that_fails(elapse):
+    provider = Provider()
+    asked = over(provider, open_for=0)
+    provider.probes += [BUSY] * 1000
+
+    async def fails(texts: Any) -> None:
+        provider.sent.append(texts)
+        elapse(70)
+        with suppress(ProviderUnavailable):
+            await asked.check()
+        raise BUSY
+
+    provider.embed = fails
+    with pytest.raises(ProviderUnavailable):
+        await asked.embed(["a"], 1)
+    assert len(provider.sent) == 3
+
+
+async def test_a_provider_that_asks_to_be_left_alone_for_long_is(elapse):
+    provider = Provider()
+    provider.plan.append(LIMIT(retry_after=600))
+    asked = over(provider)
+    with pytest.raises(ProviderUnavailable, match="left alone for 600 s"):
+        await asked.embed(["a"], 1)
+    elapse(300)
+    with pytest.raises(ProviderUnavailable, match="in 300 s"):
+        await asked.check()
+    assert provider.probed == 0
+
+
+async def test_a_wait_that_makes_no_sense_is_bounded(elapse):
+    provider = Provider()
+    provider.probes.append(LIMIT(retry_after=1e9))
+    asked = over(provider)
+    with pytest.raises(ProviderUnavailable, match="is for 3600 s"):
+        await asked.check()
+    assert await asked.opens_in() == patience.LONGEST_PAUSE
+
+
+async def test_a_clock_that_is_set_back_does_not_keep_a_provider_given_up(monkeypatch):
+    provider = Provider()
+    asked = over(provider, open_for=3600)
+    provider.probes += [BUSY] * 3
+    with pytest.raises(ProviderUnavailable):
+        await asked.check()
+    back = patience.time.time() - 86_400
+    monkeypatch.setattr(patience.time, "time", lambda: back)
+    assert await asked.opens_in() == 0
+    assert len((await asked.check()).vectors) == 1
+    assert await asked.opens_in() is None
+
+
+async def test_no_request_is_larger_than_what_the_provider_takes_in_a_minute():
+    provider = Provider()
+    asked = over(provider)
+    told = RateLimits(tokens=Quota(1500, 1000, 20.0))
+    provider.plan.append(lambda texts: replace(answer_to(texts), limits=told))
+    await asked.embed(["a"], 400)
+    assert asked.batch_tokens == 1500

@@ -52,3 +52,27 @@ async def test_a_limit_that_a_run_met_is_no_answer_to_a_query() -> None:
     (answer,) = query.done.result()
     assert isinstance(answer, Answer)
     assert answer.is_own
+
+
+async def test_who_goes_on_waiting_pays_for_what_the_first_left_before_it_was_sent() -> None:
+    room = WaitingRoom(max_texts=1, max_tokens=100, max_bytes=1000)
+    first, second = order("a"), order("a")
+    room.enter(first)
+    room.enter(second)
+    room.leave(first)
+    (text,) = room.take()
+    room.settle(text, Answer(np.ones(2, dtype=np.float32), 1))
+    assert text.payer is second.meter
+    assert [answer.is_own for answer in second.done.result() if isinstance(answer, Answer)] == [True]
+
+
+async def test_what_the_first_has_paid_for_is_not_counted_for_another_when_the_first_is_gone() -> None:
+    room = WaitingRoom(max_texts=1, max_tokens=100, max_bytes=1000)
+    first, second = order("a"), order("a")
+    room.enter(first)
+    (text,) = room.take()
+    room.enter(second)
+    room.leave(first)
+    room.settle(text, Answer(np.ones(2, dtype=np.float32), 1))
+    assert text.payer is first.meter
+    assert [answer.is_own for answer in second.done.result() if isinstance(answer, Answer)] == [False]

@@ -1,0 +1,94 @@
+"""When an embedder asks whether its provider is well, and what it sends to one that was given up."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from functools import partial
+
+import pytest
+
+from pipelines import embedder as module
+from pipelines import patience
+from pipelines.embedder import Answer, Embedder
+from pipelines.patience import Patience
+from pipelines.providers import ProviderMisconfigured, ProviderUnavailable
+from tests.support.embedding import Meter, Provider, answer_to, embedder_over, turns
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patience, "_backoff", lambda _: 0.0)
+    monkeypatch.setattr(module, "Patience", partial(Patience, open_for=0))
+
+
+def grow_old(embedder: Embedder) -> None:
+    """Let the last check be long ago."""
+    embedder._checked_at = -math.inf
+
+
+async def test_while_texts_are_answered_nobody_asks_whether_the_provider_is_well() -> None:
+    provider = Provider()
+    embedder = embedder_over(provider)
+    await embedder.embed(["a"], Meter())
+    grow_old(embedder)
+    assert await embedder.check() == 2
+    assert provider.probed == 1
+
+
+async def test_while_limits_make_texts_wait_a_run_that_begins_does_not_wait_behind_them() -> None:
+    provider = Provider()
+    embedder = embedder_over(provider)
+    await embedder.check()
+    grow_old(embedder)
+    embedder._limits.pause(3600)
+    assert await embedder.check() == 2
+    assert provider.probed == 1
+
+
+async def test_a_provider_that_was_given_up_gets_nothing_but_the_check_until_that_is_answered() -> None:
+    provider = Provider()
+    embedder = embedder_over(provider)
+    await embedder.check()
+    provider.plan.append(ProviderUnavailable("down"))
+    with pytest.raises(ProviderUnavailable):
+        await embedder.embed(["a"], Meter())
+    answered = asyncio.Event()
+
+    async def probe() -> object:
+        provider.probed += 1
+        await answered.wait()
+        return answer_to(["health check"])
+
+    provider.probe = probe  # type: ignore[method-assign,assignment]
+    asking = [asyncio.create_task(embedder.embed([text], Meter())) for text in "bcd"]
+    await turns(30)
+    asking += [asyncio.create_task(embedder.embed([text], Meter())) for text in "ef"]
+    await turns(30)
+    assert (provider.sent, provider.probed) == ([["a"]], 2)
+    answered.set()
+    await asyncio.gather(*asking)
+    assert sorted(provider.texts) == list("abcdef")
+
+
+async def test_a_key_that_was_refused_in_a_run_is_tried_before_the_next_begins() -> None:
+    provider = Provider()
+    embedder = embedder_over(provider)
+    await embedder.embed(["a"], Meter())
+    provider.plan.append(ProviderMisconfigured("the key was revoked"))
+    provider.probes.append(ProviderMisconfigured("the key was revoked"))
+    with pytest.raises(ProviderMisconfigured):
+        await embedder.embed(["b"], Meter())
+    with pytest.raises(ProviderMisconfigured):
+        await embedder.check()
+    assert provider.probed == 2
+
+
+async def test_texts_that_were_answered_before_the_provider_was_given_up_keep_their_vectors() -> None:
+    provider = Provider()
+    provider.plan += [answer_to, ProviderUnavailable("down")]
+    embedder = embedder_over(provider, batch_size=1, concurrency=1)
+    first, *others = await embedder.embed_each(["a", "b", "c"], Meter())
+    assert isinstance(first, Answer)
+    assert [(type(error), str(error)) for error in others] == [(ProviderUnavailable, "down")] * 2
+    assert not embedder._room.orders
