@@ -17,7 +17,7 @@ from db.errors import DatabaseProblem
 from db.page_rows import ChunkRow, Cover
 from pipelines import index_model
 from pipelines.batching import Batcher
-from pipelines.budget import Allowance, TokenLimitReached
+from pipelines.budget import Allowance
 from pipelines.chunker import distinct
 from pipelines.chunking import cut
 from pipelines.embedder import Stopped
@@ -141,7 +141,7 @@ class Coverer:
         texts = {digest: text for page in lacking if not asked & page.keys() for digest, text in page.items()}
         try:
             found = await self._vectors.get(texts)
-        except TokenLimitReached:
+        except ProviderError:
             await self._vectors.keep(texts)
             raise
         return [self._settled(page, found, lacks, asked) for page, lacks in zip(batch, lacking, strict=True)]

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from itemadapter import ItemAdapter
 from scrapy.exceptions import DropItem
 
-from db import pages, pending
+from db import pages
 from db.errors import DatabaseProblem
 from pipelines.batching import Batcher
-from pipelines.budget import Allowance, TokenLimitReached
+from pipelines.budget import Allowance
 from pipelines.chunker import distinct
 from pipelines.embedder import Stopped
 from pipelines.outcome import Outcome
@@ -95,16 +94,12 @@ class EmbeddingPipeline:
             return item
         try:
             answer = await self._batcher.submit(_Page(page["url"], page["known"] is None, chunks), weight=len(chunks))
-        except Stopped as error:
-            raise DropItem(f"{page['url']} stays as it was: {error}", log_level="DEBUG") from error
-        except ProviderError as error:
-            raise self._end_run(error.reason, page["url"], error) from error
-        except DatabaseProblem as error:
-            raise self._end_run(error.reason, page["url"], error) from error
-        if isinstance(answer, TokenLimitReached):
-            raise self._end_run(answer.reason, page["url"], answer)
+        except (ProviderError, DatabaseProblem) as error:
+            raise self._end_run(page["url"], error) from error
         if isinstance(answer, ProviderRefused):
             page["outcome"], page["reason"], page["message"] = Outcome.FAILED, answer.kind, str(answer)
+        elif isinstance(answer, ProviderError):
+            raise self._end_run(page["url"], answer)
         elif isinstance(answer, _Waiting):
             page["outcome"], page["vectors"], page["awaits"] = Outcome.PENDING, answer.vectors, answer.awaits
         else:
@@ -112,8 +107,9 @@ class EmbeddingPipeline:
             self._run.count("chunks/total", len(chunks))
         return item
 
-    def _end_run(self, reason: str, url: str, error: Exception) -> DropItem:
-        self._run.stop(reason, f"{error}. What is committed stays; the next run goes on.")
+    def _end_run(self, url: str, error: ProviderError | DatabaseProblem) -> DropItem:
+        if not isinstance(error, Stopped):
+            self._run.stop(error.reason, f"{error}. What is committed stays; the next run goes on.")
         return DropItem(f"{url} stays as it was: {error}", log_level="DEBUG")
 
     async def close_spider(self) -> None:
@@ -123,21 +119,14 @@ class EmbeddingPipeline:
     async def _embed_batch(self, batch: Sequence[_Page]) -> list[Vectors | ProviderError | _Waiting]:
         try:
             return await self._vectors_of(batch, embed=not self._run.embeds_by_batch)
-        except TokenLimitReached as error:
-            return await self._within_limit(batch, error)
+        except ProviderError as error:
+            return await self._as_far_as_it_came(batch, error)
 
-    async def _within_limit(
-        self, batch: Sequence[_Page], error: TokenLimitReached
+    async def _as_far_as_it_came(
+        self, batch: Sequence[_Page], error: ProviderError
     ) -> list[Vectors | ProviderError | _Waiting]:
-        """Return the vectors of the pages for all of which there was room. What others have of theirs is kept."""
+        """Return the vectors of the pages all of whose texts have one."""
         answers = await self._vectors_of(batch, embed=False)
-        rest: dict[bytes, tuple[str, Vector]] = {}
-        for page, answer in zip(batch, answers, strict=True):
-            if isinstance(answer, _Waiting):
-                rest |= {digest: (page.chunks[digest].text, answer.vectors[digest]) for digest in answer.vectors}
-        if rest:
-            await self._run.runtime.use_connection(pending.tidy)
-            await self._run.runtime.use_connection(partial(pending.keep, model_id=self._run.model.id, vectors=rest))
         return [error if isinstance(answer, _Waiting) else answer for answer in answers]
 
     async def _vectors_of(
@@ -156,6 +145,9 @@ class EmbeddingPipeline:
         awaits = [{digest: text for digest, text in page.items() if digest not in found} for page in lacking]
         whole = [at for at, refusal in enumerate(refusals) if refusal is None and not awaits[at]]
         self._count([batch[at] for at in whole], own, [lacking[at] for at in whole], found)
+        # What is paid for and can be part of no page now, because another text of the page has no vector.
+        rest = found.embedded.difference(*(lacking[at] for at in whole))
+        await self._vectors.store({digest: (texts[digest], found.vectors[digest]) for digest in rest})
         vectors = [{digest: found.vectors[digest] for digest in page if digest in found.vectors} for page in lacking]
         return [
             refusal or (_Waiting(ready, waited) if waited else ready)

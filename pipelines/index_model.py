@@ -16,7 +16,7 @@ from db import models
 from db.errors import ModelMismatch
 from db.models import Model
 from pipelines.chunker import Chunker, UnknownChunker
-from pipelines.embedding_config import BY_BATCH, TAKE_BATCHES
+from pipelines.embedding_config import BY_BATCH, MAX_DIMENSIONS, TAKE_BATCHES
 from pipelines.providers import ProviderMisconfigured, ProviderSpec
 
 if TYPE_CHECKING:
@@ -110,6 +110,13 @@ async def _make_first(runtime: Runtime) -> Model:
     config = runtime.config
     embedder = await runtime.embedder(config.spec)
     dimensions = await embedder.check()
+    if dimensions > MAX_DIMENSIONS:
+        msg = (
+            f"{config.spec.provider}/{embedder.model} has {dimensions:,} dimensions, and an index takes "
+            f"{MAX_DIMENSIONS:,} at most: set LCL_EMBEDDING_DIMENSIONS, if the model can be asked for fewer, or choose "
+            "another with LCL_EMBEDDING_MODEL"
+        )
+        raise ProviderMisconfigured(msg)
     return await runtime.use_connection(
         lambda connection: models.ensure_active(
             connection,

@@ -72,8 +72,8 @@ class VectorSource:
     async def get(self, texts: Mapping[bytes, str]) -> Found:
         """Return the vectors of texts given by chunk hash; a text that is refused costs no other its vector.
 
-        Raises `ProviderError` (`Stopped` when the meter has stopped; `TokenLimitReached`, with which the vectors that
-        there was room for are remembered), or `DatabaseUnavailable`.
+        Raises `ProviderError` (`Stopped` when the meter has stopped, `TokenLimitReached`), or `DatabaseUnavailable`.
+        The vectors that had come before a `ProviderError` are remembered.
         """
         found = await self.find(texts)
         missing = {digest: text for digest, text in texts.items() if digest not in found}
@@ -82,13 +82,18 @@ class VectorSource:
         return found
 
     async def keep(self, texts: Mapping[bytes, str]) -> None:
-        """Store the vectors that a limit left over of texts that cannot be used now, since they are paid for.
+        """Store the vectors that had come of texts for which `get` has failed, since they are paid for.
 
         `find` has them then in every process. Raises `DatabaseUnavailable`.
         """
-        found = await self.find(texts)
-        if found.embedded:
-            paid = {digest: (texts[digest], found.vectors[digest]) for digest in found.embedded}
+        if not self._undelivered.isdisjoint(texts):
+            found = await self.find(texts)
+            await self.store({digest: (texts[digest], found.vectors[digest]) for digest in found.embedded})
+
+    async def store(self, paid: Mapping[bytes, tuple[str, Vector]]) -> None:
+        """Store vectors, each with its text, of which no page can be made now. Raises `DatabaseUnavailable`."""
+        if paid:
+            await self._runtime.use_connection(pending.tidy)
             await self._runtime.use_connection(lambda connection: pending.keep(connection, self._model_id, paid))
 
     async def find(self, texts: Mapping[bytes, str]) -> Found:
@@ -123,25 +128,25 @@ class VectorSource:
         fitting = within(sizes, self._meter.left)
         with self._meter.request(sum(sizes[:fitting])):
             answers = await self._embedder.embed_each([texts[digest] for digest in digests[:fitting]], self._meter)
-        limit = self._take(digests[:fitting], answers, found)
-        if limit is None and fitting < len(digests):
-            limit = self._meter.refusal(sum(sizes[fitting:]))
-        if limit is not None:
+        end = self._take(digests[:fitting], answers, found)
+        if end is None and fitting < len(digests):
+            end = self._meter.refusal(sum(sizes[fitting:]))
+        if end is not None:
             self._undelivered |= found.embedded
-            raise limit
+            raise end
 
     def _take(
         self, digests: Sequence[bytes], answers: Sequence[Answer | ProviderError], found: Found
     ) -> ProviderError | None:
-        """Add the answers to what was found and to what is remembered; return why some texts were not even sent."""
-        limit: ProviderError | None = None
+        """Add the answers to what was found and to what is remembered; return why some texts have none."""
+        end: ProviderError | None = None
         before = self._recent.currsize
         for digest, answer in zip(digests, answers, strict=True):
             if isinstance(answer, ProviderRefused):
                 found.refused[digest] = self._refused[digest] = answer
                 continue
             if isinstance(answer, ProviderError):
-                limit = answer
+                end = answer
                 continue
             if answer.vector.shape != (self._dimensions,):
                 msg = f"the index's model has {self._dimensions} dimensions, and the provider's {len(answer.vector)}"
@@ -152,7 +157,7 @@ class VectorSource:
             if answer.is_own:
                 found.embedded.add(digest)
         self._meter.count("cache/vector_bytes", round(self._recent.currsize - before))
-        return limit
+        return end
 
 
 def _size(vector: Vector) -> int:

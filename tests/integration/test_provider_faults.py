@@ -12,7 +12,7 @@ import pytest
 from db import pages
 from lcl_spiders.local_site import LocalSite
 from tests.support.crawl import crawl, last_job
-from tests.support.faulty_provider import HANG, RESET, FaultyProvider, Reply, faulty_provider, refusal
+from tests.support.faulty_provider import HANG, POISON, PROBE, RESET, FaultyProvider, Reply, faulty_provider, refusal
 from tests.support.postgres import rows, value
 from tests.support.scrapy import run_scrapy, started_scrapy
 from tests.support.site import html, prose, small_town
@@ -113,15 +113,64 @@ async def test_no_secret_reaches_a_log_a_row_or_json(site, provider, database_ur
     [
         ({"OPENAI_BASE_URL": "nonsense"}, "OPENAI_BASE_URL is no URL"),
         ({"OPENAI_API_KEY": ""}, "OPENAI_API_KEY is not set"),
+        ({"OPENAI_API_KEY": "sk-1  "}, "OPENAI_API_KEY holds characters that no key has"),
+        ({"OPENAI_BASE_URL": "{url}/typo"}, "Check OPENAI_API_KEY, OPENAI_BASE_URL"),
+        ({"OPENAI_BASE_URL": "http://127.0.0.1:9/v1"}, "127.0.0.1:9 does not answer"),
         ({"LCL_EMBEDDING_DIMENSIONS": "7"}, "LCL_EMBEDDING_DIMENSIONS"),
         ({"LCL_EMBEDDING_LINGER": "soon"}, "LCL_EMBEDDING_LINGER is 'soon': give a number from 0 to 10"),
     ],
-    ids=["no URL", "no key", "another dimension", "no number"],
+    ids=["no URL", "no key", "a blank in the key", "another path", "nobody there", "another dimension", "no number"],
 )
 async def test_what_is_misconfigured_is_named_before_the_first_request(site, provider, database_url, env, says):
     provider.answer = lambda texts, _: FaultyProvider.answer(provider, texts, {})
-    done = crawl(site, database_url, env={**provider.env, **env})
+    reply = provider.reply
+    provider.reply = lambda request: reply(request) if request.path == "/v1/embeddings" else refusal(404, "not found")
+    given = {name: word.format(url=provider.url) for name, word in env.items()}
+    done = crawl(site, database_url, env={**provider.env, **given})
     assert done.code == 1
     assert says in done.stderr
     assert "Traceback" not in done.stderr
     assert site.requests == []
+
+
+async def test_a_model_too_long_for_an_index_is_named_before_the_first_request(
+    site, provider, database_url, connection
+):
+    provider.dimensions = 4096
+    done = crawl(site, database_url, env=provider.env)
+    assert done.code == 1
+    assert "4,096 dimensions" in done.stderr
+    assert "LCL_EMBEDDING_DIMENSIONS" in done.stderr
+    assert site.requests == []
+    assert await value(connection, "SELECT count(*) FROM embedding_models") == 0
+
+
+async def test_texts_answered_before_the_provider_was_given_up_are_paid_for_once(
+    site, provider, database_url, connection
+):
+    reply = provider.reply
+
+    def until_no_money(request):
+        if request.body["input"] != PROBE and len(provider.texts) == 2:
+            return refusal(429, code="insufficient_quota")
+        return reply(request)
+
+    env = {**provider.env, "LCL_EMBEDDING_BATCH_SIZE": "1", "LCL_EMBEDDING_CONCURRENCY": "1"}
+    provider.reply = until_no_money
+    assert crawl(site, database_url, env=env).code == 1
+    assert len(provider.texts) == 2
+    assert await value(connection, "SELECT count(*) FROM scraped_pages") == 0
+    provider.reply = reply
+    assert crawl(site, database_url, env=env).code == 0
+    assert len(provider.texts) == len(set(provider.texts)) > 2
+    assert await pages.broken_pages(connection) == []
+
+
+async def test_the_other_texts_of_a_page_with_a_refused_one_are_paid_for_once(site, provider, database_url, connection):
+    site["/market"] = html("Market", [*prose("market"), f"Keep away from the {POISON}. " * 20])
+    for _ in range(2):
+        done = crawl(site, database_url, env=provider.env)
+        assert done.code == 0, done.stderr
+        assert await rows(connection, "SELECT kind FROM failed_pages") == [("embedding_refused",)]
+    assert len(provider.texts) == len(set(provider.texts))
+    assert [text for text in provider.texts if "market" in text]

@@ -10,7 +10,7 @@ import pytest
 
 from pipelines import vectors as module
 from pipelines.embedder import Stopped
-from pipelines.providers import ProviderMisconfigured
+from pipelines.providers import ProviderMisconfigured, ProviderUnavailable
 from pipelines.vectors import ENTRY_BYTES, VectorSource
 from tests.support.embedding import DIMENSIONS, Meter, Provider, answer_to, embedder_over, turns
 
@@ -167,3 +167,26 @@ async def test_nothing_to_find_asks_nobody():
     database = Database()
     assert (await source_over(embedder_over(Provider()), database).get({})).vectors == {}
     assert database.questions == 0
+
+
+async def test_what_had_come_before_the_provider_was_given_up_is_remembered_and_stored():
+    provider, database = Provider(), Database()
+    provider.plan += [answer_to, ProviderUnavailable("down")]
+    vectors = source_over(embedder_over(provider, batch_size=1, concurrency=1), database)
+    with pytest.raises(ProviderUnavailable):
+        await vectors.get(texts("a", "b"))
+    questions = database.questions
+    await vectors.keep(texts("a", "b"))
+    assert database.questions > questions
+    assert (await vectors.find(texts("a"))).vectors.keys() == {b"a"}
+
+
+async def test_nothing_is_stored_where_nothing_had_come():
+    database, meter = Database(), Meter()
+    meter.stop_reason = "lock_lost"
+    vectors = source_over(embedder_over(Provider()), database, meter)
+    with pytest.raises(Stopped):
+        await vectors.get(texts("a"))
+    questions = database.questions
+    await vectors.keep(texts("a"))
+    assert database.questions == questions
