@@ -10,7 +10,7 @@ import logging
 import os
 import socket
 import time
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 from uuid import UUID, uuid4
@@ -49,7 +49,7 @@ from pipelines.trust import Trust
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Coroutine
+    from collections.abc import AsyncIterator, Coroutine
 
     from scrapy import Spider
     from scrapy.crawler import Crawler
@@ -107,7 +107,8 @@ class RunExtension:
         Every error becomes a `CloseSpider`: any other would only be logged, and the crawl would go on unlocked.
         """
         try:
-            async with asyncio.timeout(OPEN_TIMEOUT):
+            # A provider may take its own time-out to answer, which is no sign of anything else being wrong.
+            async with asyncio.timeout(OPEN_TIMEOUT + self.run.config.embedding.timeout):
                 await self._open(spider)
         except CloseSpider:
             raise
@@ -135,11 +136,12 @@ class RunExtension:
         if isinstance(spider, SourceSpider):
             run.check_bounds = spider.config.check_bounds(run.config.recrawl_after, run.config.max_staleness)
         await self._take_domain()
-        await self._start_browser(spider)
-        run.model, run.embedder = await index_model.prepare(run.runtime, by_batch=run.embeds_by_batch)
+        async with self._domain_held():
+            await self._start_browser(spider)
+            run.model, run.embedder = await index_model.prepare(run.runtime, by_batch=run.embeds_by_batch)
+            run.building = await covering.prepare(run)
         if other := self._named.unlike(run.model):
             logger.warning("%s: %s", run.source.slug, other)
-        run.building = await covering.prepare(run)
         await run.runtime.use_connection(self._begin)
         loop = asyncio.get_running_loop()
         watches = (self._watch_lock(), report(run), see_to_the_end(self._crawler))
@@ -159,6 +161,16 @@ class RunExtension:
                 f"another run holds the domain {run.source.domain}; nothing was done. Try again when it has ended."
             )
             raise self._refuse("domain_locked", message)
+
+    @asynccontextmanager
+    async def _domain_held(self) -> AsyncIterator[None]:
+        """Keep the lock's session alive while a browser or a provider takes its time to answer."""
+        assert self._lock is not None  # noqa: S101 - taken in _take_domain
+        watch = asyncio.get_running_loop().create_task(self._lock.watch())
+        try:
+            yield
+        finally:
+            await end(watch)
 
     async def _start_browser(self, spider: Spider) -> None:
         """Start the browser of a source whose pages are rendered, before any page depends on it."""
