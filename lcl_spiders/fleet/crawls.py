@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 from scrapy import signals
@@ -17,7 +18,9 @@ from db.recovery import MAX_RETRIES, Again
 from lcl_spiders.extensions.run import RunExtension
 from lcl_spiders.extensions.verdict import Verdict
 from lcl_spiders.fleet.gate import Gate
+from lcl_spiders.fleet.outage import REASON, Outage
 from lcl_spiders.spiderloader import SourceSpiderLoader
+from pipelines import index_model
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -54,6 +57,7 @@ class Crawls:
         self._crawlers: set[Crawler] = set()
         self.gate = Gate(lambda: self.running)
         self._stopping = asyncio.Event()
+        self._outage = Outage(partial(index_model.check, runtime))
 
     @property
     def running(self) -> int:
@@ -104,8 +108,11 @@ class Crawls:
     async def _crawl(self, request: Request) -> Verdict | None:
         """Crawl a source and return how that ended; None when there is no such source any more."""
         async with self.gate.admission():
+            why = await self._outage.over(self._stopping)
             if self._stopping.is_set():
                 return SHUTDOWN
+            if why is not None:
+                return Verdict.failure(REASON, why)
             try:
                 crawler = await self._make(request)
             except SourceNotFound:
@@ -118,7 +125,10 @@ class Crawls:
             self._crawlers.add(crawler)
             crawl = asyncio.create_task(self._run(crawler, request))
             await _begun(crawler, crawl)
-        return await crawl
+        verdict = await crawl
+        if verdict.reason == REASON:
+            self._outage.begin()
+        return verdict
 
     async def _make(self, request: Request) -> Crawler | Verdict:
         """Return the crawler of a source, or why it has none. Raises `SourceNotFound`."""

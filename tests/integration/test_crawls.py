@@ -13,8 +13,11 @@ from db.connection import Connection
 from db.queue import Request
 from lcl_spiders.extensions.verdict import Verdict
 from lcl_spiders.fleet import crawls as crawls_module
+from lcl_spiders.fleet import outage
 from lcl_spiders.fleet.config import FleetConfig
 from lcl_spiders.fleet.crawls import _TROUBLES, Crawls
+from lcl_spiders.fleet.outage import Outage
+from pipelines.providers import ProviderUnavailable
 from tests.support.faulty_runtime import FaultyRuntime
 from tests.support.fleet import QUICK, local_sites, register
 from tests.support.postgres import rows
@@ -122,6 +125,31 @@ async def test_a_worker_that_is_stopped_begins_nothing_and_gives_it_back(
 
     assert await status(connection, job_id) == ("failed", "shutdown", 1)
     assert await waiting(connection) == (1, 0)
+
+
+async def test_in_an_outage_of_the_provider_jobs_are_put_off_together(
+    connection: Connection, crawls: Crawls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outage, "HELD_FOR", -1.0)
+    checks = []
+
+    async def check() -> None:
+        checks.append(len(checks))
+        raise ProviderUnavailable("down")
+
+    async def ends(*_: object) -> Verdict:
+        return Verdict.failure("provider_unavailable", "it fails in mid-run")
+
+    crawls._outage = Outage(check)
+    monkeypatch.setattr(crawls, "_run", ends)
+    for number in range(4):
+        (queued,) = await enqueue(connection, await add(connection, f"a{number}"))
+        assert await take(connection) == queued
+        await crawls.carry_out(queued)
+        if number:  # the first is begun, and records its end by itself
+            assert await status(connection, queued) == ("failed", "provider_unavailable", 1)
+    assert checks == [0]
+    assert await waiting(connection) == (4, 4)
 
 
 async def test_a_source_that_is_slow_to_begin_keeps_the_others_waiting_for_a_while_only(
