@@ -96,20 +96,24 @@ async def search(
     config = config or project_config()
     shared = await runtime.lease(config)
     try:
-        async with shared.pool.connection() as connection:
-            model = await models.active(connection)
-        if model is None:
-            return []
-        # No connection is held while the provider answers.
-        vector = None if text_only else await _embed(shared, model, query)
-        async with shared.pool.connection() as connection:
-            filters = Filters(
-                source_ids=[(await get_source(connection, name)).id for name in sources] or None,
-                languages=list(languages) or None,
-                path_prefix=path,
-                changed_since=since,
-            )
-            return await _ask(connection, model, query, vector, limit, filters)
+        while True:
+            async with shared.pool.connection() as connection:
+                model = await models.active(connection)
+            if model is None:
+                return []
+            # No connection is held while the provider answers.
+            vector = None if text_only else await _embed(shared, model, query)
+            async with shared.pool.connection() as connection:
+                filters = Filters(
+                    source_ids=[(await get_source(connection, name)).id for name in sources] or None,
+                    languages=list(languages) or None,
+                    path_prefix=path,
+                    changed_since=since,
+                )
+                results = await _ask(connection, model, query, vector, limit, filters)
+                # Otherwise another one has become active meanwhile, and the rows of this one may be on their way out.
+                if (await models.get(connection, model.id)).state == "active":
+                    return results
     finally:
         await runtime.give_back(shared)
 
