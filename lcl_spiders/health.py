@@ -50,7 +50,8 @@ async def provider(config: Config, named: Named, model: Model | None) -> Finding
     except (ProviderError, ModelMismatch) as error:
         return Finding("provider", "wrong", str(error), "what is indexed stays searchable with --text-only")
     if model is None:
-        ready = Model(0, spec.provider, embedder.model, dimensions, Chunker(config.chunk_size).version)
+        version = Chunker(config.chunk_size, config.prefixes).version
+        ready = Model(0, spec.provider, embedder.model, dimensions, version)
         return Finding("provider", "ok", f"{ready} answers; the first crawl will make it the index's model")
     if other := named.unlike(model):
         return Finding("provider", "note", f"{model} answers", other)

@@ -13,6 +13,7 @@ from db.connection import Address
 from pipelines.budget import TokenLimits
 from pipelines.embedding_config import EmbeddingConfig
 from pipelines.numbers import share, whole_number
+from pipelines.prefixes import NO_PREFIXES, Prefixes
 
 if TYPE_CHECKING:
     from scrapy.settings import BaseSettings
@@ -35,6 +36,7 @@ class Config:
     trust_after: int
     trust_audit_every: int
     max_staleness: float
+    prefixes: Prefixes = NO_PREFIXES
 
     @property
     def spec(self) -> ProviderSpec:
@@ -56,6 +58,7 @@ class Config:
             trust_after=whole_number(settings, "LCL_TRUST_AFTER", 1, 10**6),
             trust_audit_every=whole_number(settings, "LCL_TRUST_AUDIT_EVERY", 1, 10**6),
             max_staleness=float(whole_number(settings, "LCL_MAX_STALENESS", 0, 10**9)),
+            prefixes=Prefixes.from_settings(settings),
         )
 
 

@@ -134,7 +134,7 @@ class Coverer:
         """Return each page as it is under the model, or why not: it is `refused`, or `waiting` for a batch at work."""
         own = await self._own_chunks([page.url for page in batch if not page.is_new])
         lacking = [
-            {digest: chunk.text for digest, chunk in page.chunks.items() if digest not in own.get(page.url, ())}
+            {digest: chunk.sent for digest, chunk in page.chunks.items() if digest not in own.get(page.url, ())}
             for page in batch
         ]
         asked = await self._asked({digest for page in lacking for digest in page})

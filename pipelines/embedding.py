@@ -134,7 +134,7 @@ class EmbeddingPipeline:
     ) -> list[Vectors | ProviderError | _Waiting]:
         own = await self._own_chunks(batch)
         lacking = [
-            {digest: chunk.text for digest, chunk in page.chunks.items() if digest not in own.get(page.url, ())}
+            {digest: chunk.sent for digest, chunk in page.chunks.items() if digest not in own.get(page.url, ())}
             for page in batch
         ]
         texts = {digest: text for page in lacking for digest, text in page.items()}

@@ -17,6 +17,7 @@ from db.errors import ModelMismatch
 from db.models import Model
 from pipelines.chunker import Chunker, UnknownChunker
 from pipelines.embedding_config import BY_BATCH, MAX_DIMENSIONS, TAKE_BATCHES
+from pipelines.prefixes import PASSAGE_PREFIX, QUERY_PREFIX
 from pipelines.providers import ProviderMisconfigured, ProviderSpec
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ async def _make_first(runtime: Runtime) -> Model:
             provider=config.spec.provider,
             name=embedder.model,
             dimensions=dimensions,
-            chunker_version=Chunker(config.chunk_size).version,
+            chunker_version=Chunker(config.chunk_size, config.prefixes).version,
             asks_dimensions=config.spec.dimensions is not None,
         )
     )
@@ -137,6 +138,8 @@ class Named:
     model: str | None
     dimensions: int | None
     chunk_size: int | None
+    query_prefix: str | None = None
+    passage_prefix: str | None = None
 
     @classmethod
     def from_settings(cls, settings: BaseSettings) -> Self:
@@ -147,24 +150,34 @@ class Named:
             model=_given(settings, "LCL_EMBEDDING_MODEL"),
             dimensions=None if dimensions is None else int(dimensions),
             chunk_size=None if size is None else int(size),
+            query_prefix=_given(settings, QUERY_PREFIX),
+            passage_prefix=_given(settings, PASSAGE_PREFIX),
         )
 
     def unlike(self, model: Model) -> str | None:
         """Return what to tell an operator whose settings name something else than a model, None where they do not."""
-        chunker = None if self.chunk_size is None else Chunker(self.chunk_size).version
+        used = chunker_of(model)
+        chunker = None if self.chunk_size is None else used.but(size=self.chunk_size).version
         pairs = {
             "LCL_EMBEDDING_PROVIDER": (self.provider, model.provider),
             "LCL_EMBEDDING_MODEL": (self.model, model.name),
             "LCL_EMBEDDING_DIMENSIONS": (self.dimensions, model.dimensions),
             "LCL_CHUNK_SIZE": (chunker, model.chunker_version),
+            QUERY_PREFIX: (_quoted(self.query_prefix), _quoted(used.prefixes.query)),
+            PASSAGE_PREFIX: (_quoted(self.passage_prefix), _quoted(used.prefixes.passage)),
         }
-        other = [f"{name} names {named}" for name, (named, used) in pairs.items() if named not in (None, used)]
+        other = [f"{name} names {named}" for name, (named, has) in pairs.items() if named not in (None, has)]
         if not other:
             return None
         return (
             f"the index is made with {model}, which is used; but {' and '.join(other)}. Unset that, or move the index "
             "to another model: scrapy reembed"
         )
+
+
+def _quoted(prefix: str | None) -> str | None:
+    """Return a prefix so that its blanks are seen."""
+    return None if prefix is None else repr(prefix)
 
 
 def _given(settings: BaseSettings, name: str) -> Any:

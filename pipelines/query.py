@@ -121,7 +121,8 @@ async def search(
 async def _embed(shared: Runtime, model: Model, query: str) -> Embedding:
     """Embed with the active model, or not at all: distances between two models' vectors mean nothing."""
     embedder = await shared.embedder(index_model.spec_of(model, shared.config.spec))
-    answer = await embedder.embed([query], Query(), is_urgent=True)
+    prefix = index_model.chunker_of(model).prefixes.query
+    answer = await embedder.embed([prefix + query], Query(), is_urgent=True)
     index_model.held_to(model, answer.vectors.shape[-1])
     vector: Embedding = answer.vectors[0]
     return vector

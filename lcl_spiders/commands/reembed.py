@@ -53,6 +53,7 @@ class Command(IndexCommand):
             "  scrapy reembed --status\n"
             "  scrapy reembed --provider openai --model text-embedding-3-small\n"
             "  scrapy reembed --chunk-size 700\n"
+            "  scrapy reembed --query-prefix 'query: ' --passage-prefix 'passage: '     what multilingual-e5 wants\n"
             "  scrapy reembed --activate            switch, when every page is covered\n"
             "  scrapy reembed --provider local --activate     go back: only what changed since is embedded\n"
             "  scrapy reembed --batch --provider openai       leave the texts to the Batch API, for half the price\n"
@@ -71,6 +72,10 @@ class Command(IndexCommand):
             "--dimensions", type=whole_number(1, MAX_DIMENSIONS), metavar="N", help="ask for vectors of this length"
         )
         which.add_argument("--chunk-size", type=whole_number(100, 20_000), metavar="N", help="most characters a chunk")
+        for name in ("query", "passage"):
+            which.add_argument(
+                f"--{name}-prefix", metavar="TEXT", help=f"what the model wants before each {name}, as in '{name}: '"
+            )
         which.add_argument("--base-url", type=_address, metavar="URL", help="of an OpenAI-compatible server")
         which.add_argument(
             "--api-key-env", type=_variable, metavar="NAME", help="the environment variable that holds its key"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from db.models import Model
 from lcl_spiders.console import CommandFailed
-from pipelines.chunker import Chunker
+from pipelines.chunker import Chunker, UnknownChunker
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,21 +24,29 @@ class Asked:
     base_url: str | None = None
     api_key_env: str | None = None
     chunk_size: int | None = None
+    query_prefix: str | None = None
+    passage_prefix: str | None = None
 
     @property
     def is_open(self) -> bool:
         """Whether nothing is said of which model, be it of where its provider is."""
-        return (self.provider, self.model, self.dimensions, self.chunk_size) == (None, None, None, None)
+        return replace(self, base_url=None, api_key_env=None) == Asked()
 
     def fits(self, model: Model) -> bool:
         """Return whether a stored model is one that was asked for."""
-        chunker = None if self.chunk_size is None else Chunker(self.chunk_size).version
         return (
             self.provider in (None, model.provider)
             and self.model in (None, model.name)
             and self.dimensions in (None, model.dimensions)
-            and chunker in (None, model.chunker_version)
+            and self.chunker(model.chunker_version) == model.chunker_version
         )
+
+    def chunker(self, version: str) -> str:
+        """Return a chunker's version with what is asked of it. One that this code lacks is left as it is."""
+        with suppress(UnknownChunker):
+            like = Chunker.of(version)
+            return like.but(size=self.chunk_size, query=self.query_prefix, passage=self.passage_prefix).version
+        return version
 
     def means(self, model: Model, active: Model) -> bool:
         """Return whether a stored model is meant: one that fits, and where no name is given, one of the active's."""
@@ -69,13 +78,15 @@ def chosen(asked: Asked, stored: Sequence[Model]) -> Model:
         return _reached(found, asked)
     provider = asked.provider or active.provider
     is_same = provider == active.provider and asked.model in (None, active.name)
-    known = active if is_same else Model(0, provider, asked.model or "", 0, active.chunker_version)
+    # What stands before texts is a model's own.
+    plain = replace(asked, query_prefix="", passage_prefix="").chunker(active.chunker_version)
+    known = active if is_same else Model(0, provider, asked.model or "", 0, plain)
     made = Model(
         id=0,
         provider=provider,
         name=known.name,
         dimensions=asked.dimensions or (known.dimensions if known.asks_dimensions else 0),
-        chunker_version=active.chunker_version if asked.chunk_size is None else Chunker(asked.chunk_size).version,
+        chunker_version=asked.chunker(known.chunker_version),
         state="new",
         base_url=known.base_url,
         api_key_env=known.api_key_env,

@@ -19,6 +19,7 @@ from db.errors import FenceLost, ModelChanged, SourceNotFound
 from db.locks import DomainLock
 from db.page_rows import Failure, Schedule
 from pipelines.batch_api.pages import checks_of, chunk_texts, to_row
+from pipelines.index_model import chunker_of
 from pipelines.tasks import end
 from pipelines.trust import Trust
 from pipelines.writer import Writer
@@ -127,7 +128,9 @@ async def _write_source(
         whole = [page for page in wanted if not _missing(page, vectors)]
         for page in wanted:
             if missing := _missing(page, vectors):
-                await _park_again(runtime, source, fence, page, missing)
+                prefix = chunker_of(model).prefixes.passage
+                sent = {digest: prefix + text for digest, text in missing.items()}
+                await _park_again(runtime, source, fence, page, sent)
                 done.pages["incomplete"] += 1
         # One schedule a transaction: pages of one run have the same.
         for schedule, group in _by_schedule(whole):

@@ -140,7 +140,7 @@ class Build:
     async def _cover(self, group: Sequence[CutPage]) -> None:
         own = await self._own_chunks(group)
         texts = {
-            chunk.hash: chunk.text for each in group for chunk in each.chunks if (each.page.id, chunk.hash) not in own
+            chunk.hash: chunk.sent for each in group for chunk in each.chunks if (each.page.id, chunk.hash) not in own
         }
         try:
             found = await self._vectors.get(texts)
@@ -218,7 +218,7 @@ def groups(pages: Sequence[CutPage], size: int) -> Iterator[list[CutPage]]:
 def _cut(chunker: Chunker, page: PendingPage) -> CutPage:
     if page.manifest is not None:
         texts = dict(zip(page.hashes or (), page.texts or (), strict=True))
-        return CutPage(page, [Chunk(digest, texts[digest], None) for digest in page.manifest])
+        return CutPage(page, [Chunk(digest, texts[digest], None, chunker.prefixes.passage) for digest in page.manifest])
     try:
         return CutPage(page, chunker.cut(page.content or "", page.title))
     except (ValueError, UnicodeError) as error:

@@ -43,7 +43,7 @@ async def record(runtime: Runtime, model: Model, told: Callable[[Recorded], None
     ):
         after = found[-1].id
         cut = await asyncio.to_thread(cut_all, chunker, found)
-        texts = {chunk.hash: chunk.text for page in cut for chunk in page.chunks}
+        texts = {chunk.hash: chunk.sent for page in cut for chunk in page.chunks}
         done.texts += await runtime.use_connection(partial(pending.record, model_id=model.id, texts=texts))
         done.pages += len(found)
         told(done)

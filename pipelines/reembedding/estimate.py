@@ -76,7 +76,7 @@ def reckoned(work: Workload, lengths: Sequence[int] | None, price: float | None)
 
 def sampled_lengths(chunker: Chunker, pages: Sequence[tuple[str, str | None]]) -> list[int]:
     """Return the lengths, in characters, of the chunks of some pages."""
-    return [len(chunk.text) for content, title in pages for chunk in chunker.cut(content, title)]
+    return [len(chunk.sent) for content, title in pages for chunk in chunker.cut(content, title)]
 
 
 async def seconds_for(embedder: Embedder, wanted: Estimate) -> float | None:
