@@ -80,7 +80,8 @@ def _no_answer() -> NoAnswer:
 def _vector(given: Any) -> npt.NDArray[np.float32]:
     if isinstance(given, str):
         return np.frombuffer(b64decode(given, validate=True), dtype="<f4")
-    row = np.asarray(given, dtype=np.float32)
+    with np.errstate(over="ignore"):  # what is too large becomes infinite, and is told by that
+        row = np.asarray(given, dtype=np.float32)
     if row.ndim != 1:
         raise ValueError
     return row

@@ -17,8 +17,8 @@ from db.errors import IncompleteWrite
 from db.manifests import Entry
 from db.page_rows import ChunkRow
 from pipelines import index_model
-from pipelines.budget import TokenLimitReached
 from pipelines.chunker import Chunk, Chunker, distinct
+from pipelines.providers import ProviderError
 from pipelines.vectors import VectorSource
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ class Build:
         }
         try:
             found = await self._vectors.get(texts)
-        except TokenLimitReached:
+        except ProviderError:
             await self._vectors.keep(texts)
             raise
         entries, refusals = [], []

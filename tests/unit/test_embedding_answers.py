@@ -75,6 +75,11 @@ def test_what_is_no_answer_of_such_an_endpoint_is_told_from_a_bad_one(answer):
         read(answer, 1)
 
 
+def test_a_number_too_large_for_a_vector_is_left_to_the_check_of_vectors():
+    vectors, _ = read(body((0, [1e39, 1.0])), 1)
+    assert np.isinf(vectors[0, 0])
+
+
 def test_tokens_that_are_not_told_are_none():
     assert read(body((0, ROWS[0]), usage=None), 1)[1] == 0
     assert read(body((0, ROWS[0]), usage={"prompt_tokens": 3}), 1)[1] == 3
