@@ -38,7 +38,7 @@ class Outage:
         """Note that a run has ended because the provider did not answer."""
         if self._since is None:
             self._since = time.monotonic()
-            logger.warning("the embedding provider is away: no crawl begins until it answers, for %.0f s", HELD_FOR)
+            logger.warning("the embedding provider is away: no crawl begins until it answers, %.0f s at most", HELD_FOR)
 
     async def over(self, stopping: asyncio.Event) -> str | None:
         """Return None when a crawl may begin: at once, unless there is an outage. Otherwise why none is begun.

@@ -47,7 +47,7 @@ def provider(monkeypatch: pytest.MonkeyPatch) -> Iterator[BatchProvider]:
 @pytest.fixture
 async def index(connection: Connection, source: Source) -> Index:
     model = await models.ensure_active(
-        connection, provider="openai", name="double", dimensions=DIMENSIONS, chunker_version="test-1"
+        connection, provider="openai", name="double", dimensions=DIMENSIONS, chunker_version="markdown-1000-v1"
     )
     return await Index.opened(connection, source, model)
 

@@ -8,9 +8,12 @@ import pytest
 
 from db import pages
 from lcl_spiders.local_site import LocalSite
+from pipelines import runtime
+from pipelines.batch_api.apply import apply
 from tests.support.crawl import crawl, stats
 from tests.support.embeddings import EmbeddingServer, embedding_server
 from tests.support.postgres import rows, value
+from tests.support.reembedding import config
 from tests.support.scrapy import run_scrapy
 from tests.support.site import html, small_town, tale
 
@@ -56,3 +59,22 @@ async def test_an_index_keeps_the_prefixes_it_was_made_with_until_it_is_moved(
         ('markdown-1000-v1 ["q: ", ""]',)
     ]
     assert await pages.broken_pages(connection) == []
+
+
+async def test_texts_that_wait_for_a_batch_are_kept_as_they_are_sent(
+    database_url: str, connection: Connection, provider: EmbeddingServer
+) -> None:
+    env = {**provider.env, **PREFIXES, "LCL_EMBEDDING_PROVIDER": "openai", "LCL_EMBEDDING_BATCH": "true"}
+    with LocalSite(small_town()) as site:
+        assert crawl(site, database_url, env=env).code == 0
+    waiting = await rows(connection, "SELECT chunk_hash, text FROM pending_texts ORDER BY 1")
+    assert waiting
+    assert all(text.startswith("passage: ") for _, text in waiting)
+    await connection.execute("DELETE FROM pending_texts")
+    await connection.execute("UPDATE pending_pages SET awaits = '{}'")
+    shared = await runtime.lease(config(database_url))
+    try:
+        assert (await apply(shared)).pages == {"incomplete": 4}
+    finally:
+        await runtime.give_back(shared)
+    assert await rows(connection, "SELECT chunk_hash, text FROM pending_texts ORDER BY 1") == waiting
