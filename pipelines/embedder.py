@@ -121,7 +121,7 @@ class Embedder:
             raise _stopped(meter)
         if not texts:
             return []
-        await self._be_ready()
+        await self._be_ready(meter)
         order = Order(texts, meter, asyncio.get_running_loop().create_future())
         self._room.enter(order)
         self._overdue |= is_urgent
@@ -161,14 +161,24 @@ class Embedder:
         heard_at = max(self._checked_at, self._settler.answered_at)
         return time.monotonic() - heard_at < HEALTH_LASTS or self._limits.delay(PROBE_TOKENS) > 0
 
-    async def _be_ready(self) -> None:
-        """Return when the provider may be asked: its vectors' length is known, and it is not given up."""
+    async def _be_ready(self, meter: Meter) -> None:
+        """Return when the provider may be asked: its vectors' length is known, and it is not given up.
+
+        Raises `Stopped` when the meter says so meanwhile.
+        """
         opens_in = await self._patience.opens_in()
         if opens_in:
             msg = f"the embedding provider {self.spec.provider} was given up, and is asked again in {opens_in:.0f} s"
             raise ProviderUnavailable(msg)
-        if not self._settler.dimensions or opens_in is not None:
-            await self.check()
+        if self._settler.dimensions and opens_in is None:
+            return
+        checking = asyncio.ensure_future(self.check())
+        while not checking.done():
+            await asyncio.wait([checking], timeout=LOOK_EVERY)
+            if meter.stop_reason is not None:
+                checking.cancel()
+                raise _stopped(meter)
+        checking.result()
 
     def _dispatch(self) -> None:
         room = self._room

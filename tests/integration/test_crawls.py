@@ -131,6 +131,7 @@ async def test_in_an_outage_of_the_provider_jobs_are_put_off_together(
     connection: Connection, crawls: Crawls, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(outage, "HELD_FOR", -1.0)
+    monkeypatch.setattr(outage, "TOLD_FOR", 3600.0)
     checks = []
 
     async def check() -> None:

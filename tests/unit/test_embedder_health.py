@@ -10,7 +10,7 @@ import pytest
 
 from pipelines import embedder as module
 from pipelines import patience
-from pipelines.embedder import Answer, Embedder
+from pipelines.embedder import Answer, Embedder, Stopped
 from pipelines.patience import Patience
 from pipelines.providers import ProviderMisconfigured, ProviderUnavailable
 from tests.support.embedding import Meter, Provider, answer_to, embedder_over, turns
@@ -92,3 +92,25 @@ async def test_texts_that_were_answered_before_the_provider_was_given_up_keep_th
     assert isinstance(first, Answer)
     assert [(type(error), str(error)) for error in others] == [(ProviderUnavailable, "down")] * 2
     assert not embedder._room.orders
+
+
+async def test_a_run_that_stops_does_not_wait_for_a_check_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LOOK_EVERY", 0.0)
+    provider, meter = Provider(), Meter()
+    embedder = embedder_over(provider)
+    answered = asyncio.Event()
+
+    async def probe() -> object:
+        await answered.wait()
+        return answer_to(["health check"])
+
+    provider.probe = probe  # type: ignore[method-assign,assignment]
+    stopping = asyncio.create_task(embedder.embed(["a"], meter))
+    other = asyncio.create_task(embedder.embed(["b"], Meter()))
+    await turns()
+    meter.stop_reason = "shutdown"
+    with pytest.raises(Stopped):
+        await stopping
+    answered.set()
+    await other
+    assert provider.texts == ["b"]
