@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scrapy.settings import Settings
 
 from db.models import Model
-from lcl_spiders.reembedding.call import Asked, chosen
+from lcl_spiders.reembedding.asked import Asked, chosen
 from pipelines.addon import IndexAddon
 from pipelines.chunker import Chunker, UnknownChunker
 from pipelines.config import Config
