@@ -10,12 +10,12 @@ import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pgvector import Vector
 from psycopg.rows import class_row
 
 from db import usage
 from db.sql import load
 from db.usage import Refused, Reservation, Spent
+from db.vectors import Vectors
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -164,7 +164,7 @@ async def take(
             "take_vectors",
             id=batch.id,
             chunk_hashes=list(vectors),
-            embeddings=[Vector(vector) for vector, _ in vectors.values()],
+            embeddings=Vectors([vector for vector, _ in vectors.values()]),
             token_counts=[tokens for _, tokens in vectors.values()],
         )
         refused = await _take(

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import psycopg
-from pgvector.psycopg import register_vector_async
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg_pool import AsyncConnectionPool
 
 from db import embedded
+from db import vectors as vector_types
 from db.errors import DatabaseUnavailable, SchemaOutdated, one_line
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ async def open_connection(url: str, *, vectors: bool = False, **settings: str) -
         connection = await psycopg.AsyncConnection.connect(conninfo(url, **settings), autocommit=True)
         try:
             if vectors:
-                await register_vector_async(connection)
+                await vector_types.register(connection)
         except BaseException:
             await connection.close()
             raise
@@ -134,7 +134,7 @@ async def open_pool(url: str, *, size: int = POOL_SIZE) -> Pool:
     pool: Pool = AsyncConnectionPool(
         conninfo(url),
         kwargs={"autocommit": True},
-        configure=register_vector_async,
+        configure=vector_types.register,
         min_size=1,
         max_size=size,
         open=False,

@@ -9,10 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pgvector import Vector
-
 from db.errors import IncompleteWrite
 from db.sql import load
+from db.vectors import Vectors
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,7 +75,7 @@ async def replace_embeddings(connection: Connection, source_id: UUID, model_id: 
             "headings": [chunk.heading for _, chunk in chunks],
             "contents": [chunk.content for _, chunk in chunks],
             "token_counts": [chunk.token_count for _, chunk in chunks],
-            "embeddings": [None if chunk.embedding is None else Vector(chunk.embedding) for _, chunk in chunks],
+            "embeddings": Vectors([chunk.embedding for _, chunk in chunks]),
         },
         binary=True,
     )

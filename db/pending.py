@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import psycopg
-from pgvector import Vector
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from db.sql import load
+from db.vectors import Vectors
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -163,7 +163,7 @@ async def keep(
         "model_id": model_id,
         "chunk_hashes": list(vectors),
         "texts": [text for text, _ in vectors.values()],
-        "embeddings": [Vector(vector) for _, (vector, _) in vectors.values()],
+        "embeddings": Vectors([vector for _, (vector, _) in vectors.values()]),
         "token_counts": [tokens for _, (_, tokens) in vectors.values()],
     }
     await connection.execute(_SQL["keep"], values)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import psycopg
 import pytest
 
 from db import manifests, models
@@ -150,3 +151,11 @@ async def test_a_model_without_statistics_is_written_by_the_keys_of_its_pages(in
         before = await value(connection, read)
         await manifests.cover(connection, index.source.id, other.id, entries)
         assert 20 <= await value(connection, read) - before <= 200
+
+
+async def test_a_model_with_embeddings_cannot_be_deleted(index, connection, other):
+    await write(index, "one")
+    await cover(index, other)
+    await connection.execute("DELETE FROM page_manifests")
+    with pytest.raises(psycopg.errors.ForeignKeyViolation, match="still has embeddings"):
+        await connection.execute("DELETE FROM embedding_models WHERE id = %s", (other.id,))

@@ -1,6 +1,33 @@
+-- What writing a chunk costs, without what need not be done for each.
+-- depends: 0009.models
+
+-- A chunk with its words and 256 numbers has some 2.6 kB: it stays in one piece, unless it is larger than this.
+ALTER TABLE page_embeddings SET (toast_tuple_target = 4096);
+
+-- The key was looked up, and the one row of the model locked by everybody who writes, for each chunk anew. Models are
+-- named by those who read their rows, and these are not deleted; who does so nevertheless is told.
+ALTER TABLE page_embeddings DROP CONSTRAINT page_embeddings_model_id_fkey;
+
+CREATE FUNCTION lcl_keep_used_model()
+RETURNS trigger
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    IF EXISTS (SELECT FROM page_embeddings AS e WHERE e.model_id = OLD.id) THEN
+        RAISE foreign_key_violation
+            USING MESSAGE = format('model %s still has embeddings', OLD.id), HINT = 'Free it with scrapy reembed --retire.';
+    END IF;
+    RETURN OLD;
+END;
+$$;
+
+CREATE TRIGGER model_deleted
+BEFORE DELETE ON embedding_models
+FOR EACH ROW
+EXECUTE FUNCTION lcl_keep_used_model();
+
 -- The words of a chunk are worked out once: under another model that has the same chunk they are copied, for a fifth of
 -- the time. So `search` is no longer a generated column, which nobody may write, but kept true by triggers.
--- depends: 0009.models
 
 CREATE FUNCTION lcl_chunk_words(language text, heading text, content text)
 RETURNS tsvector

@@ -108,3 +108,12 @@ ALTER TABLE page_embeddings
     ) STORED;
 
 DROP FUNCTION lcl_chunk_words(text, text, text);
+
+DROP TRIGGER model_deleted ON embedding_models;
+
+DROP FUNCTION lcl_keep_used_model();
+
+ALTER TABLE page_embeddings
+    ADD CONSTRAINT page_embeddings_model_id_fkey FOREIGN KEY (model_id) REFERENCES embedding_models;
+
+ALTER TABLE page_embeddings RESET (toast_tuple_target);
