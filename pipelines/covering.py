@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
+from weakref import WeakKeyDictionary
 
 from itemadapter import ItemAdapter
 
 from db import models, pages, pending
-from db.errors import DatabaseProblem
+from db.errors import DatabaseProblem, one_line
 from db.page_rows import ChunkRow, Cover
 from pipelines import index_model
 from pipelines.batching import Batcher
@@ -27,18 +29,20 @@ from pipelines.run import Run
 from pipelines.vectors import VectorSource
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from scrapy.crawler import Crawler
 
     from db.models import Model
     from pipelines.chunker import Chunk
     from pipelines.embedder import Embedder
+    from pipelines.runtime import Runtime
     from pipelines.vectors import Found
 
 logger = logging.getLogger(__name__)
 
 CHECK_TIMEOUT = 30  # seconds
+AWAY_LASTS = 60.0  # seconds
 LINGER = 0.05
 MAX_PAGES = 64
 
@@ -128,7 +132,7 @@ class Coverer:
         if self._is_off:
             return
         self._is_off = True
-        warn_of(self._run, self._model, error)
+        warn_of(self._run, self._model, one_line(error))
 
     async def _cover(self, batch: Sequence[_Page]) -> list[Cover | str]:
         """Return each page as it is under the model, or why not: it is `refused`, or `waiting` for a batch at work."""
@@ -186,23 +190,31 @@ class _Beside:
         self._run.count(f"building/{name}", by)
 
 
-async def prepare(run: Run) -> list[tuple[Model, Embedder]]:
+async def prepare(run: Run, clock: Callable[[], float] = time.monotonic) -> list[tuple[Model, Embedder]]:
     """Return the models that are being built and whose providers answer, with their embedders.
 
-    A provider that does not is told of, once a run.
+    A provider that does not is told of, once a run; the next runs of the process do not wait for it for `AWAY_LASTS`.
     """
     _, building = await run.runtime.use_connection(models.in_use)
+    away = _away.setdefault(run.runtime, {})
     ready = []
     for model in building:
+        if model.id in away and clock() - away[model.id][0] < AWAY_LASTS:
+            warn_of(run, model, away[model.id][1])
+            continue
         try:
             async with asyncio.timeout(CHECK_TIMEOUT):
                 ready.append((model, await index_model.embedder_of(run.runtime, model)))
         except (ProviderError, DatabaseProblem, TimeoutError) as error:
-            warn_of(run, model, error)
+            away[model.id] = clock(), one_line(error)  # without its trace, which holds the run
+            warn_of(run, model, one_line(error))
     return ready
 
 
-def warn_of(run: Run, model: Model, error: Exception) -> None:
+_away: WeakKeyDictionary[Runtime, dict[int, tuple[float, str]]] = WeakKeyDictionary()
+
+
+def warn_of(run: Run, model: Model, why: str) -> None:
     """Say that a run goes on without a model that is being built."""
     run.count("building/unavailable")
     logger.warning(
@@ -210,7 +222,7 @@ def warn_of(run: Run, model: Model, error: Exception) -> None:
         "`scrapy reembed`",
         run.source.slug,
         model,
-        " ".join(str(error).split()) or type(error).__name__,
+        why,
     )
 
 

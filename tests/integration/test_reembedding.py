@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,7 +13,7 @@ from db import activation, coverage, manifests, models, page_writes, pages, pend
 from db.connection import connect
 from db.pending import PendingPage
 from db.search import search_pages
-from pipelines import index_model, runtime
+from pipelines import covering, index_model, runtime
 from pipelines.budget import TokenLimitReached
 from pipelines.providers import ProviderUnavailable
 from pipelines.reembedding.activate import NotActivated, activate
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from db.models import Model
+    from db.sources import Source
+    from pipelines.runtime import Runtime
 
 TOPICS = ("harbour", "library", "market", "museum")
 
@@ -138,6 +142,35 @@ class TestBuilding:
         assert "refuse" in message
         assert build.progress.refused == 1
         assert len(await index.texts(model)) == len(TOPICS) - 1
+
+
+@dataclass
+class Begun:
+    """A run as far as it is asked for the models beside its own."""
+
+    runtime: Runtime
+    source: Source
+    counted: Counter[str]
+
+    def count(self, name: str, by: int = 1) -> None:
+        self.counted[name] += by
+
+
+async def test_a_second_model_whose_provider_is_away_is_waited_for_by_one_run_in_a_while(index, monkeypatch):
+    await models.build(index.connection, NEW)
+    run, now = Begun(index.shared, index.index.source, Counter()), [0.0]
+
+    async def names() -> list[str]:
+        return [model.name for model, _ in await covering.prepare(run, clock=lambda: now[0])]
+
+    monkeypatch.delenv("OPENAI_API_KEY")
+    assert await names() == []
+    monkeypatch.setenv("OPENAI_API_KEY", "any-word")
+    now[0] = covering.AWAY_LASTS / 2
+    assert await names() == []
+    now[0] = covering.AWAY_LASTS
+    assert await names() == ["new"]
+    assert run.counted == {"building/unavailable": 2}
 
 
 class TestSwitching:
