@@ -36,19 +36,22 @@ class Freed:
     index_bytes: int
 
 
-async def activate(connection: Connection, model: Model, *, pause: float) -> int:
+async def activate(connection: Connection, model: Model, *, pause: float, leave_out: bool = False) -> int:
     """Make a model the active one if it covers every page, in one transaction; return how many it does not cover.
 
     The manifests change hands: the model's own become the pages' `chunk_hashes`, and those go to `page_manifests`, so
-    that going back is the same switch. No page is committed meanwhile, for at most about `pause` seconds: raises
-    `SwitchTooSlow` when that is not enough. Raises `ModelMismatch` when the model is not being built.
+    that going back is the same switch. `leave_out`: pages with a text that the model's provider refuses do not count,
+    and become failed pages, which are no part of the index.
+
+    No page is committed meanwhile, for at most about `pause` seconds: raises `SwitchTooSlow` when that is not enough.
+    Raises `ModelMismatch` when the model is not being built.
     """
     try:
         # The commit is outside of the time-out: of one that was cancelled nobody could say whether it took place.
         async with connection.transaction(), asyncio.timeout(pause):
             await connection.execute(_SQL["set_limits"], {"limit": f"{round(pause * 1000)}ms"})
             await models.lock_states(connection)
-            return await _switch(connection, model)
+            return await _switch(connection, model, leave_out=leave_out)
     except (TimeoutError, psycopg.errors.LockNotAvailable, psycopg.errors.QueryCanceled) as error:
         msg = (
             f"the switch to {model} would hold up the commits of crawls for longer than {pause:.0f} s, and was taken "
@@ -57,19 +60,27 @@ async def activate(connection: Connection, model: Model, *, pause: float) -> int
         raise SwitchTooSlow(msg) from error
 
 
-async def _switch(connection: Connection, model: Model) -> int:
+async def _switch(connection: Connection, model: Model, *, leave_out: bool) -> int:
     now = {each.id: each for each in await models.every(connection)}
     old = next((each for each in now.values() if each.state == "active"), None)
     if old is None or model.id not in now or now[model.id].state != "building":
         msg = f"{model} is not being built: nothing was switched"
         raise ModelMismatch(msg)
     values = {"old": old.id, "new": model.id}
-    (uncovered,) = await _one(connection, "count_uncovered", **values)
+    (uncovered,) = await _one(connection, "count_uncovered", leave_out=leave_out, **values)
     if uncovered:
         return int(uncovered)
+    if leave_out:
+        await connection.execute(_SQL["leave_out"], values)
     for step in ("keep_manifests", "take_manifests", "drop_manifests", "leave", "enter"):
         await connection.execute(_SQL[step], values)
     return 0
+
+
+async def count_pages(connection: Connection) -> int:
+    """Return how many pages are stored."""
+    (pages,) = await _one(connection, "count_pages")
+    return int(pages)
 
 
 async def recount(
@@ -110,7 +121,7 @@ async def free(
 
 async def _pages(connection: Connection, told: Callable[[int, int], None]) -> AsyncIterator[tuple[int, int]]:
     """Yield the bounds of some hundred pages' ids after the other; `told` hears how many of how many are done."""
-    (total,) = await _one(connection, "count_pages")
+    total = await count_pages(connection)
     after = done = 0
     while True:
         upto, looked_at = await _one(connection, "next_pages", after=after, limit=PAGES_AT_A_TIME)

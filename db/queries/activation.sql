@@ -10,7 +10,43 @@ SELECT count(*)
 FROM scraped_pages AS p
 LEFT JOIN page_manifests AS m ON m.page_id = p.id AND m.model_id = %(new)s
 WHERE p.duplicate_of IS NULL
-  AND (m.content_hash IS DISTINCT FROM p.content_hash OR m.refusal IS NOT NULL)
+  AND (m.content_hash IS DISTINCT FROM p.content_hash OR (m.refusal IS NOT NULL AND NOT %(leave_out)s))
+
+-- leave_out --
+-- Pages with a refused text go, with those that are indexed under their URL, and are failed ones from here on, as if
+-- the model had met them in a crawl.
+WITH refused AS (
+    SELECT p.id, m.refusal
+    FROM page_manifests AS m
+    JOIN scraped_pages AS p ON p.id = m.page_id AND p.content_hash = m.content_hash
+    WHERE m.model_id = %(new)s
+      AND m.refusal IS NOT NULL
+      AND p.duplicate_of IS NULL
+),
+leaving AS (
+    SELECT r.id, r.refusal
+    FROM refused AS r
+    UNION ALL
+    SELECT d.id, r.refusal
+    FROM refused AS r
+    JOIN scraped_pages AS d ON d.duplicate_of = r.id
+),
+left_out AS (
+    DELETE FROM scraped_pages AS p
+    USING leaving AS l
+    WHERE p.id = l.id
+    RETURNING p.source_id, p.url, l.refusal
+)
+INSERT INTO failed_pages AS f (source_id, url, kind, message, next_retry_at)
+SELECT source_id, url, 'embedding_refused', refusal, now() + interval '15 minutes'
+FROM left_out
+ON CONFLICT (source_id, url) DO UPDATE
+SET kind = EXCLUDED.kind,
+    http_status = NULL,
+    message = EXCLUDED.message,
+    attempts = f.attempts + 1,
+    last_failed_at = now(),
+    next_retry_at = EXCLUDED.next_retry_at
 
 -- keep_manifests --
 INSERT INTO page_manifests (page_id, model_id, content_hash, chunk_hashes)

@@ -89,6 +89,11 @@ class Command(IndexCommand):
         what.add_argument(
             "--batch", action="store_true", help="embed nothing: leave the texts to the provider's batches (costs.md)"
         )
+        what.add_argument(
+            "--leave-out-refused",
+            action="store_true",
+            help="activate: a few pages of which the provider refuses a text may leave the index, as failed pages",
+        )
         what.add_argument("--retry-refused", action="store_true", help="try texts again that the provider refused")
         parser.add_argument("--yes", action="store_true", help="do not ask")
         parser.add_argument(
@@ -114,6 +119,9 @@ class Command(IndexCommand):
             raise UsageError(msg, print_help=False)
         if opts.batch and (opts.activate or opts.retire):
             msg = "--batch only leaves texts to batches: --activate and --retire come when these are done"
+            raise UsageError(msg, print_help=False)
+        if opts.leave_out_refused and not opts.activate:
+            msg = "--leave-out-refused is for --activate: until then nothing leaves the index"
             raise UsageError(msg, print_help=False)
         asked = Asked(**{name: getattr(opts, name) for name in Asked.__dataclass_fields__})
         leased = await runtime.lease(self._config(opts.batch_size))
@@ -169,13 +177,20 @@ class Command(IndexCommand):
         if tasks:
             self._must_agree(f"this would {' and '.join(tasks)}", yes=opts.yes)
         done = await reembedding.build(
-            model, embedder, pages=wanted.pages, retry=opts.retry_refused, pause=opts.pause if opts.activate else None
+            model,
+            embedder,
+            pages=wanted.pages,
+            retry=opts.retry_refused,
+            pause=opts.pause if opts.activate else None,
+            leave_out=opts.leave_out_refused,
         )
         freed = await self._free(reembedding, yes=True) if opts.retire else []
         told = {**asdict(done), "estimate": wanted, "freed": freed}
         self._tell(told, [shown.end_line(done), *map(shown.freed_line, freed)])
         for url, message in done.refused:
             self.complain(f"{url} is not covered: {message}")
+        for url, message in done.left_out:
+            self.complain(f"{url} is no part of the index any more, and is asked for by the next crawls: {message}")
         if done.pending:
             self.complain(f"{done.pending:,} pages changed meanwhile and are not covered yet: call again")
         return int(bool(done.refused or done.pending))

@@ -36,13 +36,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Done:
-    """How a build ended: `pending` pages changed under its hands, `refused` ones are told by URL and message."""
+    """How a build ended: `pending` pages changed under its hands, `refused` ones are told by URL and message.
+
+    So are those that were `left_out` of the index at the switch.
+    """
 
     model: Model
     is_active: bool
     built: Progress
     pending: int
     refused: list[tuple[str, str]]
+    left_out: list[tuple[str, str]]
 
 
 @dataclass(frozen=True)
@@ -148,22 +152,34 @@ class Reembedding:
             await activation.recount(connection, model, self._display.counted)
         self._display.stop()
 
-    async def build(self, model: Model, embedder: Embedder, *, pages: int, retry: bool, pause: float | None) -> Done:
+    async def build(
+        self,
+        model: Model,
+        embedder: Embedder,
+        *,
+        pages: int,
+        retry: bool,
+        pause: float | None,
+        leave_out: bool = False,
+    ) -> Done:
         """Cover every page (`pages`, by the estimate) and build the search indexes; then switch, with a `pause`.
 
-        `retry`: what the provider refused is tried again. Raises `Busy`, `NotActivated`, or `CommandFailed` when the
-        provider or the database fails: what was done is kept.
+        `retry`: what the provider refused is tried again; `leave_out`: it may leave the index. Raises `Busy`,
+        `NotActivated`, or `CommandFailed` when the provider or the database fails: what was done is kept.
         """
         min_chunks = self._runtime.config.index_min_chunks
         async with Reservation(self._runtime.direct_url) as reservation:
             stored = await self._begin(reservation, model, retry=retry, by_batch=False)
             self._display.total = pages
+            left_out: list[tuple[str, str]] = []
             build = Build(self._runtime, stored, embedder, self._display.progress)
             try:
                 pending_pages = await build.run()
                 connection = await reservation.connection()
                 if pause is not None:
-                    await activate(connection, stored, build, min_chunks=min_chunks, pause=pause)
+                    if leave_out:
+                        left_out = await manifests.refused(connection, stored.id)
+                    await activate(connection, stored, build, min_chunks=min_chunks, pause=pause, leave_out=leave_out)
                     self._display.stop()
                     await activation.recount(connection, stored, self._display.counted)
                 elif not pending_pages:
@@ -180,7 +196,8 @@ class Reembedding:
             is_active = pause is not None
             refused = await manifests.refused(connection, stored.id)
         state = "active" if is_active else stored.state
-        return Done(replace(stored, state=state), is_active, build.progress, 0 if is_active else pending_pages, refused)
+        left = 0 if is_active else pending_pages
+        return Done(replace(stored, state=state), is_active, build.progress, left, refused, left_out)
 
     async def leave(self, model: Model, *, pages: int, retry: bool) -> Left:
         """Leave the texts that a model lacks to its provider's batches (`pages`, by the estimate). Raises `Busy`."""

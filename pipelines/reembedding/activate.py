@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 ROUNDS = 5
 SHOWN = 5
+LEFT_OUT = 10
+LEFT_OUT_SHARE = 100  # one page in so many, and `LEFT_OUT` at least: beyond that the provider is at fault, not a text
 
 
 class NotActivated(DatabaseProblem):
@@ -22,15 +24,19 @@ class NotActivated(DatabaseProblem):
     reason = "not_activated"
 
 
-async def activate(connection: Connection, model: Model, build: Build, *, min_chunks: int, pause: float) -> int:
+async def activate(
+    connection: Connection, model: Model, build: Build, *, min_chunks: int, pause: float, leave_out: bool = False
+) -> int:
     """Catch up with what changed and switch; return how many rounds that took. Takes a direct connection.
+
+    `leave_out`: a few pages with a text that the provider refuses may leave the index, see `activation.activate`.
 
     Raises `NotActivated` when pages stay uncovered, the search indexes are lacking or the switch took too long; what
     was built stays. Raises as `Build.run` besides.
     """
     for attempt in range(1, ROUNDS + 1):
         await build.run()
-        await refuse_if_refused(connection, model)
+        await (refuse_if_many if leave_out else refuse_if_refused)(connection, model)
         await indexes.ensure(connection, model, min_chunks=min_chunks, is_patient=False)
         if not await coverage.is_searchable(connection, model, min_chunks):
             msg = (
@@ -38,7 +44,7 @@ async def activate(connection: Connection, model: Model, build: Build, *, min_ch
             )
             raise NotActivated(msg)
         try:
-            lacking = await activation.activate(connection, model, pause=pause)
+            lacking = await activation.activate(connection, model, pause=pause, leave_out=leave_out)
         except activation.SwitchTooSlow as error:
             raise NotActivated(str(error)) from error
         if not lacking:
@@ -58,6 +64,18 @@ async def refuse_if_refused(connection: Connection, model: Model) -> None:
         named = ", ".join(url for url, _ in refused[:SHOWN])
         msg = (
             f"its provider refuses a text of {named}{more} ({refused[0][1]}). They would vanish from searches. Correct "
-            "that and call again with --retry-refused, or build with a smaller --chunk-size"
+            "that and call again with --retry-refused, build with a smaller --chunk-size, or say --leave-out-refused"
+        )
+        raise NotActivated(msg)
+
+
+async def refuse_if_many(connection: Connection, model: Model) -> None:
+    """Raise `NotActivated` when more pages would be left out of the index than a few texts can account for."""
+    most = max(LEFT_OUT, await activation.count_pages(connection) // LEFT_OUT_SHARE)
+    refused = await manifests.refused(connection, model.id, most + 1)
+    if len(refused) > most:
+        msg = (
+            f"its provider refuses a text of more than {most:,} pages, {refused[0][0]} among them ({refused[0][1]}): "
+            "too many to be left out. Correct that and call again with --retry-refused"
         )
         raise NotActivated(msg)

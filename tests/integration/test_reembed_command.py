@@ -186,6 +186,14 @@ async def test_a_refused_page_is_named_and_kept_from_the_switch(index, reembed, 
     assert await index.active() == "new"
 
 
+async def test_a_refused_page_that_is_left_out_is_named(index, reembed, provider):
+    provider.refuse = "harbour"
+    ended = reembed(*NEW_MODEL, "--yes", "--activate", "--leave-out-refused")
+    assert ended.code == 0, ended.stderr
+    assert f"{index.index.url('harbour')} is no part of the index any more" in ended.stderr
+    assert await index.active() == "new"
+
+
 async def test_an_index_moves_to_a_server_of_its_own_and_back_and_searches_follow(database_url, connection):
     """A real server, which the environment's settings know nothing of: its address and key's name are in the row."""
     key = {"E5_KEY": "any-word"}
@@ -215,8 +223,17 @@ async def test_an_index_moves_to_a_server_of_its_own_and_back_and_searches_follo
         (("--provider", "openai", "--api-key-env", "sk-secret-word"), "not the key that is in it"),
         (("--provider", "openai", "--batch", "--activate"), "come when these are done"),
         (("--provider", "local", "--batch"), "takes no batches"),
+        (("--provider", "openai", "--leave-out-refused"), "until then nothing leaves the index"),
     ],
-    ids=["no model", "a secret in a URL", "the active one", "a secret for its name", "too early", "no batches"],
+    ids=[
+        "no model",
+        "a secret in a URL",
+        "the active one",
+        "a secret for its name",
+        "too early",
+        "no batches",
+        "left out of nothing",
+    ],
 )
 async def test_what_cannot_be_meant_is_said_before_anything_happens(index, reembed, provider, arguments, says):
     ended = reembed(*arguments, "--yes")

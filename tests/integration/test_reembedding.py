@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import psycopg
 import pytest
 
 from db import activation, coverage, manifests, models, page_writes, pages, pending
@@ -16,6 +17,7 @@ from db.search import search_pages
 from pipelines import covering, index_model, runtime
 from pipelines.budget import TokenLimitReached
 from pipelines.providers import ProviderUnavailable
+from pipelines.reembedding import activate as activating
 from pipelines.reembedding.activate import NotActivated, activate
 from pipelines.reembedding.build import Build
 from tests.support.embeddings import EmbeddingServer, embedding_server, vector
@@ -209,6 +211,52 @@ class TestSwitching:
         with pytest.raises(NotActivated, match=index.index.url("harbour")):
             await switch(index, model, build)
         assert await index.active() == "old"
+
+    async def test_a_refused_page_may_be_left_out_and_is_a_failed_one_from_there(self, index, provider):
+        provider.refuse = "harbour"
+        copy, other = (index.index.url(name) for name in ("copy", "library"))
+        await index.write("copy", "a copy")
+        await index.connection.execute(
+            "UPDATE scraped_pages AS p SET duplicate_of = o.id, chunk_hashes = '{}', content_hash = o.content_hash "
+            "FROM scraped_pages AS o WHERE p.url = %s AND o.url ~ 'harbour'",
+            (copy,),
+        )
+        await index.connection.execute(
+            "DELETE FROM page_embeddings AS e USING scraped_pages AS p WHERE p.id = e.page_id AND p.url = %s", (copy,)
+        )
+        model, build = await index.begin()
+        assert await activate(index.connection, model, build, min_chunks=10_000, pause=20, leave_out=True) == 1
+        assert await index.active() == "new"
+        assert await is_sound(index)
+        gone = [copy, index.index.url("harbour")]
+        assert await rows(index.connection, "SELECT url, kind FROM failed_pages ORDER BY url") == [
+            (url, "embedding_refused") for url in gone
+        ]
+        left = {url for (url,) in await rows(index.connection, "SELECT url FROM scraped_pages")}
+        assert other in left
+        assert not left & set(gone)
+
+    async def test_what_a_provider_refuses_by_the_dozen_is_not_left_out(self, index, provider, monkeypatch):
+        monkeypatch.setattr(activating, "LEFT_OUT", 0)
+        provider.refuse = "harbour"
+        model, build = await index.begin()
+        with pytest.raises(NotActivated, match="too many to be left out"):
+            await activate(index.connection, model, build, min_chunks=10_000, pause=20, leave_out=True)
+        assert (await index.active(), len(await index.expected(model))) == ("old", len(TOPICS))
+
+    @pytest.mark.parametrize("step", ["keep_manifests", "take_manifests", "drop_manifests", "leave", "enter"])
+    async def test_a_switch_that_dies_at_any_step_has_not_begun(self, index, monkeypatch, database_url, step):
+        model, build = await index.begin(FINE)
+        await build.run()
+        monkeypatch.setitem(activation._SQL, step, "SELECT pg_terminate_backend(pg_backend_pid())")
+        async with connect(database_url) as second:
+            with pytest.raises(psycopg.OperationalError):
+                await activation.activate(second, model, pause=20)
+        monkeypatch.undo()
+        assert await index.active() == "old"
+        assert await is_sound(index)
+        assert await activation.activate(index.connection, model, pause=20) == 0
+        assert await is_sound(index)
 
     async def test_a_retired_model_is_not_activated_unbuilt(self, index):
         model, _ = await index.begin()
