@@ -187,13 +187,14 @@ class Command(IndexCommand):
         for problem in done.problems:
             self.complain(problem)
         waiting = await leased.use_connection(pending.standing)
-        at_work = await leased.use_connection(batches.unsettled)
+        unsettled = await leased.use_connection(batches.unsettled)
+        at_work = [batch for batch in unsettled if batch.id not in done.polled.unknown]
         line = (
             f"{len(at_work):,} batches at work, {sum(batch.completed for batch in at_work):,} of "
             f"{sum(batch.texts for batch in at_work):,} texts done; {waiting.pages:,} pages wait"
         )
         if not at_work and not waiting.free_texts and not waiting.ready_pages:
-            return 0, line
+            return int(bool(done.polled.unknown)), line
         # What was refused as a whole would be refused again; the others are seen to their end.
         if done.problems and not at_work and not done.applied.busy:
             return 1, line

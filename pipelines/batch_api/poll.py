@@ -25,9 +25,13 @@ AT_A_TIME = 500  # results taken in one transaction
 
 @dataclass
 class Polled:
-    """What a call found: batches that ended, how many texts have results now, and how many wait again."""
+    """What a call found: batches that ended, how many texts have results now, and how many wait again.
+
+    `unknown` are batches that their provider does not know: nothing comes of them.
+    """
 
     ended: list[int] = field(default_factory=list)
+    unknown: list[int] = field(default_factory=list)
     results: int = 0
     returned: int = 0
     problems: list[str] = field(default_factory=list)
@@ -52,6 +56,7 @@ async def poll(runtime: Runtime, apis: Apis) -> Polled:
             if remote.state in ENDED:
                 await _take(runtime, apis, batch, remote, found)
         except BatchUnknown as error:
+            found.unknown.append(batch.id)
             found.problems.append(
                 f"batch {batch.id}: {error}. If it is gone for good, `scrapy batches cancel {batch.id}` lets its texts "
                 "wait for another one"

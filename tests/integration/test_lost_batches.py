@@ -23,6 +23,7 @@ from tests.support.batch_provider import TOKENS, BatchProvider, batch_provider
 from tests.support.faulty_provider import DIMENSIONS
 from tests.support.index import Index, digest, page
 from tests.support.postgres import rows
+from tests.support.scrapy import run_scrapy
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
@@ -94,6 +95,19 @@ async def test_a_batch_that_the_provider_lost_is_told_of_and_holds_up_no_other(
     provider.end()
     await poll(shared, apis)
     assert (await apply(shared)).pages == {"indexed": 2}
+
+
+async def test_a_lost_batch_keeps_nobody_waiting_for_it(
+    index: Index, shared: Runtime, apis: Apis, provider: BatchProvider, database_url: str, connection: Connection
+) -> None:
+    await park(index, page(index.url("a"), "one"), page(index.url("b"), "two"))
+    await submit(shared, apis, max_texts=1)
+    provider.end()
+    del provider.batches[next(iter(provider.batches))]
+    ran = run_scrapy("batches", "run", "--every", "1", database_url=database_url, env=provider.env)
+    assert ran.code == 1
+    assert "scrapy batches cancel 1" in ran.stderr
+    assert len(await urls(connection)) == 1
 
 
 async def test_texts_whose_results_are_gone_wait_for_another_batch(
