@@ -111,6 +111,7 @@ class BenchRun:
     arguments: RunArguments = field(default_factory=RunArguments)
     stop_reason: str | None = None
     is_shutting_down: bool = False
+    embeds_by_batch: bool = False
     counts: dict[str, int] = field(default_factory=dict)
 
     def count(self, name: str, by: int = 1) -> None:
