@@ -146,7 +146,7 @@ class Patience:
                         call, tokens, is_permitted=is_permitted, attempts=attempts, is_divisible=len(texts) > 1
                     )
                 except ProviderBusy as error:
-                    if len(texts) == 1 or not error.is_late or self._is_hopeless(error):
+                    if len(texts) == 1 or not self._is_too_much(error, tokens) or self._is_hopeless(error):
                         await self._diagnose(error)
                     msg = f"the embedding provider is well, but keeps failing at a text: {error}"
                     raise KeepsFailing(msg) from error
@@ -207,7 +207,7 @@ class Patience:
     ) -> Embedded:
         """Call until it succeeds, as often and as long as makes sense. Raises the last `ProviderBusy`.
 
-        What is late and can be divided is not asked for again as it is.
+        What is too much, and can be divided, is not asked for again as it is.
         """
         faults = 0
         if not self._asking and time.monotonic() - self._asked_at > PAUSE_OF_OTHERS:
@@ -217,7 +217,8 @@ class Patience:
             nonlocal faults
             error = _busy(state)
             faults += not error.is_limit
-            return faults >= attempts or (error.is_late and is_divisible) or self._is_hopeless(error)
+            is_too_much = is_divisible and self._is_too_much(error, tokens)
+            return faults >= attempts or is_too_much or self._is_hopeless(error)
 
         self._asking += 1
         try:
@@ -233,6 +234,11 @@ class Patience:
             self._asking -= 1
             self._asked_at = time.monotonic()
         raise AssertionError  # the loop returns or raises
+
+    def _is_too_much(self, error: ProviderBusy, tokens: int) -> bool:
+        """Whether a request may succeed in parts: it was late, or is beyond what the provider takes in a minute."""
+        most = self._limits.most_tokens
+        return error.is_late or (error.is_limit and most is not None and tokens > most)
 
     def _is_hopeless(self, error: ProviderBusy) -> bool:
         """Whether nothing has succeeded for so long, or will for so long. That others get through is a sign of life."""

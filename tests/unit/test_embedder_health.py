@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import math
+from dataclasses import replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -12,8 +14,12 @@ from pipelines import embedder as module
 from pipelines import patience
 from pipelines.embedder import Answer, Embedder, Stopped
 from pipelines.patience import Patience
-from pipelines.providers import ProviderMisconfigured, ProviderUnavailable
+from pipelines.providers import Embedded, ProviderBusy, ProviderMisconfigured, ProviderUnavailable
+from pipelines.providers.base import Quota, RateLimits
 from tests.support.embedding import Meter, Provider, answer_to, embedder_over, turns
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 @pytest.fixture(autouse=True)
@@ -114,3 +120,21 @@ async def test_a_run_that_stops_does_not_wait_for_a_check_that_hangs(monkeypatch
     answered.set()
     await other
     assert provider.texts == ["b"]
+
+
+async def test_an_account_with_a_small_limit_on_tokens_gets_requests_that_fit() -> None:
+    provider = Provider()
+    told = RateLimits(tokens=Quota(limit=500, remaining=500))
+
+    async def embed(texts: Sequence[str]) -> Embedded:
+        provider.sent.append(list(texts))
+        if len(texts) > 1:
+            raise ProviderBusy("429: request too large", is_limit=True, limits=told)
+        return replace(answer_to(texts), limits=told)
+
+    provider.embed = embed  # type: ignore[method-assign]
+    embedder = embedder_over(provider)
+    assert len((await embedder.embed([letter * 900 for letter in "abcdef"], Meter())).vectors) == 6
+    provider.sent.clear()
+    assert len((await embedder.embed([letter * 900 for letter in "ghijkl"], Meter())).vectors) == 6
+    assert [len(sent) for sent in provider.sent] == [1] * 6

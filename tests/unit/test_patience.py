@@ -292,3 +292,15 @@ async def test_no_request_is_larger_than_what_the_provider_takes_in_a_minute():
     provider.plan.append(lambda texts: replace(answer_to(texts), limits=told))
     await asked.embed(["a"], 400)
     assert asked.batch_tokens == 1500
+
+
+async def test_what_is_beyond_the_limit_of_a_minute_is_divided_instead_of_asked_for_again():
+    provider, limits = Provider(), Limits(None, None)
+    told = RateLimits(tokens=Quota(500, 500))
+    provider.plan.append(LIMIT(limits=told))
+    asked = over(provider, limits=limits)
+    with pytest.raises(KeepsFailing):
+        await asked.embed(["a", "b"], 600)
+    assert len(provider.sent) == 1
+    provider.plan.append(LIMIT(limits=told))
+    assert len((await asked.embed(["a", "b"], 400)).vectors) == 2
