@@ -80,6 +80,9 @@ class SourceConfig(BaseModel):
     content_css: list[Selector] = Field(default=[], description="CSS of the elements that hold the main text")
     exclude_css: list[Selector] = Field(default=[], description="CSS of elements that are left out of the text")
     title_css: Selector | None = Field(default=None, description="CSS of the element that holds a page's title")
+    links: Literal["cards", "all", "none"] = Field(
+        default="cards", description="links kept in the text: cards (those of a listing's cards), all or none"
+    )
     render: Literal["never", "always"] = Field(
         default="never", description="whether pages are rendered in a browser: never or always"
     )

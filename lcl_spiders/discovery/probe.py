@@ -23,7 +23,7 @@ from lcl_spiders.discovery import reading
 from lcl_spiders.discovery.findings import Findings, Listed, PageFacts
 from lcl_spiders.discovery.noise import is_noise
 from lcl_spiders.downloadermiddlewares.typed import RobotsForbidden, RobotsUnavailable
-from lcl_spiders.extraction import ExtractionError
+from lcl_spiders.extraction import ExtractionError, NoText
 from lcl_spiders.extraction.feeds import is_sitemap
 from lcl_spiders.source_config import SourceConfig
 
@@ -240,6 +240,8 @@ class Probe:
         try:
             seen = await asyncio.to_thread(reading.read, response.body, response.url, encoding, self._tells_pages())
             page = await self._tools.pool.extract(response.body, response.url, encoding)
+        except NoText:  # a shell, as a rule: how much of the site is one is evidence, too
+            return _Page(PageFacts(url, seen.visible, 0, seen.has_scripts, seen.types, None), seen, ())
         except (ExtractionError, MemoryError):
             return None
         facts = PageFacts(

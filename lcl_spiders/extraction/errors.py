@@ -33,6 +33,18 @@ class BadFeed(ExtractionError):
     kind = "bad_feed"
 
 
+class NoText(ExtractionError):
+    """No way of extraction finds text, and no link leads on: raised by `extract_page`."""
+
+    kind = "no_text"
+
+
+class NeedsRendering(NoText):
+    """An empty shell in which scripts would write the page: raised by `extract_page`."""
+
+    kind = "needs_rendering"
+
+
 class SpiderFailed(ExtractionError):
     """A spider's own `read_page` raised or returned something else than a page: raised by `SourceSpider.extract`."""
 

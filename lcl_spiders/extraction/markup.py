@@ -25,12 +25,13 @@ _SPACE = " \t\n\r\f"
 
 @dataclass(frozen=True, slots=True)
 class Markup:
-    """The fields of `ExtractedPage` that are read from single elements; nothing here is guessed."""
+    """The fields of `ExtractedPage` that are read from single elements, and the `base` of links; nothing is guessed."""
 
     title: str | None
     language: str | None
     canonical: str | None
     is_canonical_malformed: bool
+    base: str
     outlinks: tuple[str, ...]
     noindex: bool
     nofollow: bool
@@ -67,6 +68,7 @@ def read_markup(tree: HtmlElement, url: str) -> Markup:
         language=_language(tree),
         canonical=own_url,
         is_canonical_malformed=bool(canonical and canonical.strip()) and own_url is None,
+        base=base,
         outlinks=outlinks(base, links),
         noindex=not directives.isdisjoint({"noindex", "none"}),
         nofollow=not directives.isdisjoint({"nofollow", "none"}),

@@ -18,10 +18,12 @@ class ExtractionOptions:
     """The settings of a source that decide what is read from a page; `SourceConfig` describes and checks them.
 
     Attributes:
-        extractor: "auto" (trafilatura, then resiliparse), "trafilatura", "resiliparse", or "full" (all visible text).
+        extractor: "auto" (in the way of the page's kind, then trafilatura, then resiliparse), "trafilatura",
+            "resiliparse", or "full" (all visible text).
         content_css: the main text is that of these elements, all of it unless an extractor is named; where they hold
             none, the page is read without them.
         exclude_css: elements that are no text; their links count all the same.
+        links: which links stand in the text, as absolute URLs: "cards" (those of a listing's cards), "all" or "none".
         title_css: the first such element holds the title; where there is none, the title is the page's own.
     """
 
@@ -29,11 +31,18 @@ class ExtractionOptions:
     content_css: tuple[str, ...] = ()
     exclude_css: tuple[str, ...] = ()
     title_css: str | None = None
+    links: str = "cards"
 
     @classmethod
     def of(cls, config: SourceConfig) -> ExtractionOptions:
         """Return the options that a source's settings hold."""
-        return cls(config.extractor, tuple(config.content_css), tuple(config.exclude_css), config.title_css)
+        return cls(
+            config.extractor,
+            tuple(config.content_css),
+            tuple(config.exclude_css),
+            config.title_css,
+            config.links,
+        )
 
     def version(self, code: str = "") -> str:
         """Return the name of this way of reading: it salts the hashes of bodies and is stored as a page's `reader`.

@@ -2,10 +2,10 @@
 
 import hashlib
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 
-_OWN_VERSION = 1
+_OWN_VERSION = 2
 
 EXTRACTION_VERSION = f"{_OWN_VERSION}+trafilatura-{'.'.join(version('trafilatura').split('.')[:2])}"
 """Changes when the same body may give another page, so that stored hashes of bodies stop matching."""
@@ -16,16 +16,21 @@ class ExtractedPage:
     """What a page says; a value that was not stated is None.
 
     Attributes:
-        title: the `<title>`, else what the page gives to those who share it (`og:title`); one line, NFC.
-        language: primary subtag of the root's `lang`, lower case: "en".
+        title: the `<title>`, else what the page gives to those who share it (`og:title`); one line, NFC. Without the
+            site's name where heading and structured data agree on the rest.
+        language: primary subtag of the root's `lang`, lower case: "en"; that of the text where it plainly is another.
         content: Markdown, NFC, stripped; "" when nothing was found.
         canonical: `rel=canonical` as a canonical URL.
         is_canonical_malformed: there is a `rel=canonical` that is no URL of a page.
         outlinks: canonical URLs of the links that are not `nofollow`, each once, in document order, at most 2,000.
         noindex: the page asks by `<meta name=robots>` to stay out of indexes.
         nofollow: the page asks the same way that no link be followed; `outlinks` holds them all the same.
-        extractor: who found the content: "trafilatura", "resiliparse" or "full".
+        extractor: who found the content: "blocks", "trafilatura", "resiliparse" or "full".
         is_selector_missed: the source's `content_css` or `title_css` found nothing, and the page was read as usual.
+        kind: "article", "listing", "documentation", "table", "thread" or "shell"; None where nothing recognised it.
+        evidence: what the kind was recognised by: counts, shares from 0 to 1, names on the page.
+        tried: the ways of extraction that were tried, in order, with what each found.
+        description, author, published, modified: as the page's structured data state them, see `about.About`.
     """
 
     title: str | None
@@ -38,6 +43,13 @@ class ExtractedPage:
     nofollow: bool
     extractor: str
     is_selector_missed: bool = False
+    kind: str | None = None
+    evidence: dict[str, float | str] = field(default_factory=dict)
+    tried: tuple[str, ...] = ()
+    description: str | None = None
+    author: str | None = None
+    published: str | None = None
+    modified: str | None = None
 
 
 def body_hash(body: bytes, reader: str) -> bytes:

@@ -27,10 +27,11 @@ URL = "http://example.org/"
 MEMORY = 512 * 2**20
 ROOT = Path(__file__).parents[2]
 PARAGRAPH = "The quick brown fox jumps over the lazy dog, and nobody minds at all. " * 6
-# Writing Markdown takes time with the square of the bold words: far more than any time limit here, in little memory.
+# trafilatura needs time with the square of the bold words: far more than any time limit here, in little memory.
 ENDLESS = b"<html><body><p>" + b"<b>x</b> " * 80_000 + b"</p></body></html>"
 # feedparser takes time with the square of the depth.
 ENDLESS_FEED = b'<rss version="2.0"><channel><item>' + b"<a>" * 600_000
+SLOW = ExtractionOptions("trafilatura")
 # Three million elements: more than the memory limit, in the parser already.
 HUGE = b"<html><body>" + b"<p>x" * 3_000_000
 
@@ -97,7 +98,9 @@ async def test_a_page_that_never_ends_is_given_up_and_its_neighbours_survive() -
     bodies = [article(i) for i in range(40)]
     bodies[20] = ENDLESS
     async with opened(workers=2, time_limit=1.0) as pool:
-        results = await asyncio.gather(*(pool.extract(body, URL, None) for body in bodies), return_exceptions=True)
+        results = await asyncio.gather(
+            *(pool.extract(body, URL, None, SLOW) for body in bodies), return_exceptions=True
+        )
     failure = results.pop(20)
     assert isinstance(failure, ExtractionTimeout)
     assert failure.kind == "extraction_timeout"
@@ -132,7 +135,7 @@ async def test_a_page_that_eats_memory_is_given_up_and_its_neighbours_survive() 
 
 async def test_a_worker_that_dies_loses_the_page_it_had_and_no_other() -> None:
     async with opened() as pool:
-        fatal = asyncio.create_task(pool.extract(ENDLESS, URL, None))
+        fatal = asyncio.create_task(pool.extract(ENDLESS, URL, None, SLOW))
         worker = await until_busy()
         waiting = [asyncio.create_task(pool.extract(article(i), URL, None)) for i in range(20)]
         worker.kill()
@@ -166,7 +169,7 @@ async def test_a_cancelled_page_does_not_disturb_the_next() -> None:
 async def test_closing_cancels_what_runs_and_what_waits_and_ends_stuck_workers() -> None:
     pool = ExtractionPool(2, 600.0, MEMORY)
     # Together more than the pipe to the workers holds, so that Pebble's sender is stuck as well.
-    tasks = [asyncio.create_task(pool.extract(ENDLESS, URL, None)) for _ in range(12)]
+    tasks = [asyncio.create_task(pool.extract(ENDLESS, URL, None, SLOW)) for _ in range(12)]
     await until_busy()
     stuck = workers()
     await pool.close()
@@ -222,14 +225,16 @@ SCRIPT = """
 import asyncio, sys
 print("main module imported as", __name__, flush=True)
 from lcl_spiders.extraction.pool import ExtractionPool
+from lcl_spiders.extraction import ExtractionOptions
 ENDLESS = b"<html><body><p>" + b"<b>x</b> " * 80_000
+SLOW = ExtractionOptions("trafilatura")
 
 async def main(stuck, close):
     import psutil
     pool = ExtractionPool(2, 600.0, 512 * 2**20)
     await pool.extract(b"<p>Some words that stand in a paragraph", "http://example.org/", None)
     server, = [child for child in psutil.Process().children() if child.children()]
-    tasks = [asyncio.ensure_future(pool.extract(ENDLESS, "http://example.org/", None)) for _ in range(stuck)]
+    tasks = [asyncio.ensure_future(pool.extract(ENDLESS, "http://example.org/", None, SLOW)) for _ in range(stuck)]
     while stuck and not all(sum(worker.cpu_times()[:2]) > 0.3 for worker in server.children()):
         await asyncio.sleep(0.01)
     print("pids", server.pid, *(worker.pid for worker in server.children()), flush=True)

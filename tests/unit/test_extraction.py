@@ -13,6 +13,9 @@ from lcl_spiders.extraction import (
     EmptyBody,
     ExtractedPage,
     ExtractionError,
+    ExtractionOptions,
+    NeedsRendering,
+    NoText,
     NotHtml,
     TooDeep,
     body_hash,
@@ -42,13 +45,15 @@ def test_an_article_becomes_markdown_without_its_navigation() -> None:
     assert "- lazy" in result.content
     assert "| a | b |" in result.content
     assert "Home of it all" not in result.content
-    assert result.extractor == "trafilatura"
+    assert "Imprint" not in result.content
+    assert (result.extractor, result.kind) == ("blocks", "article")
 
 
-def test_the_content_is_what_trafilatura_extracts() -> None:
+def test_the_content_is_what_trafilatura_extracts_where_a_source_names_it() -> None:
     body = page(f"<article><h1>Foxes</h1><p>{PARAGRAPH}<b>bold</b> <code>x</code></p><pre>a\n  b</pre></article>")
     expected = trafilatura.extract(body, output_format="markdown", fast=True, include_comments=False)
-    assert extracted(body).content == unicodedata.normalize("NFC", expected or "").strip()
+    content = extract_page(body, URL, None, ExtractionOptions("trafilatura")).content
+    assert content == unicodedata.normalize("NFC", expected or "").strip()
 
 
 def test_what_is_not_stated_is_none() -> None:
@@ -217,8 +222,35 @@ def test_control_characters_in_a_page_do_no_harm() -> None:
     assert "\x00" not in result.content + (result.title or "")
 
 
-def test_a_page_without_any_text_has_no_content() -> None:
-    assert extracted(page("<div></div>")).content == ""
+def test_a_page_without_text_and_links_is_refused_with_what_was_tried() -> None:
+    with pytest.raises(NoText, match=r"article: 0 .*; trafilatura: 0 .*; resiliparse: 0 ") as raised:
+        extracted(page("<div></div>"))
+    assert raised.value.kind == "no_text"
+
+
+def test_a_page_without_text_leads_on_by_its_links() -> None:
+    result = extracted(page("<nav><a href=/a></a></nav>"))
+    assert (result.content, result.outlinks) == ("", ("http://example.org/a",))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '<div id="root"></div><script src=/app.js></script>',
+        '<div id="app"><div class="spinner">Loading…</div></div><script src=/app.js></script>',
+        "<app-root></app-root><script src=/main.js></script>",
+        "<noscript>You need to enable JavaScript to run this app.</noscript><div></div><script>run()</script>",
+    ],
+)
+def test_an_empty_shell_is_refused_and_said_to_need_rendering(body: str) -> None:
+    with pytest.raises(NeedsRendering, match=r"seems to need rendering .*render=always") as raised:
+        extracted(page(body))
+    assert raised.value.kind == "needs_rendering"
+
+
+def test_a_shell_around_which_there_is_navigation_has_no_content_and_leads_on() -> None:
+    result = extracted(page("<nav><a href=/a>About the site</a></nav><div id=root></div><script src=/app.js></script>"))
+    assert (result.content, result.kind, result.outlinks) == ("", "shell", ("http://example.org/a",))
 
 
 def test_deep_pages_are_read_and_deeper_ones_refused_rather_than_cut() -> None:
@@ -228,14 +260,17 @@ def test_deep_pages_are_read_and_deeper_ones_refused_rather_than_cut() -> None:
     assert raised.value.kind == "too_deep"
 
 
-def test_what_makes_trafilatura_fail_is_left_to_resiliparse(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_of_which_blocks_find_nothing_is_left_to_trafilatura_and_then_to_resiliparse(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def fail(*_: object, **__: object) -> None:
         raise RecursionError
 
     monkeypatch.setattr("lcl_spiders.extraction.content.bare_extraction", fail)
-    result = extracted(page(f"<article><p>{PARAGRAPH}</p></article>"))
+    result = extracted(page(f"<canvas><p>{PARAGRAPH}</p></canvas>"))
     assert result.content == PARAGRAPH.strip()
     assert result.extractor == "resiliparse"
+    assert [way.partition(":")[0] for way in result.tried] == ["article", "trafilatura", "resiliparse"]
 
 
 def test_a_page_of_five_megabytes_is_read() -> None:

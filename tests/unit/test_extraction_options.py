@@ -70,7 +70,7 @@ def test_the_whole_page_can_be_named(selector: str) -> None:
 def test_a_page_on_which_a_selector_finds_no_text_is_read_as_usual_and_says_so(selector: str) -> None:
     page = read(ExtractionOptions(content_css=(selector,)))
     assert page.is_selector_missed
-    assert (page.content, page.extractor) == (read(ExtractionOptions()).content, "trafilatura")
+    assert (page.content, page.extractor) == (read(ExtractionOptions()).content, "blocks")
 
 
 def test_excluded_elements_are_no_text_and_their_links_count_all_the_same() -> None:
@@ -111,6 +111,8 @@ def test_whatever_changes_in_how_a_source_is_read_changes_the_name_of_its_reader
         SourceConfig(content_css=["a, b"]),
         SourceConfig(exclude_css=["a", "b"]),
         SourceConfig(title_css="a"),
+        SourceConfig(links="all"),
+        SourceConfig(links="none"),
     ]
     names = [ExtractionOptions.of(config).version(code) for config in configs for code in ("", "a:1", "a:2")]
     assert len(set(names)) == len(names)
