@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 TEST_PROCESSES ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format crawl bench bench-refresh bench-fleet bench-sources bench-embedding bench-reembed bench-search constraints clean
+.PHONY: help setup demo test lint format crawl bench bench-refresh bench-fleet bench-sources bench-embedding bench-reembed bench-search bench-text constraints clean
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -71,6 +71,9 @@ bench-reembed: setup ## Move an index of 100,000 chunks to another chunk size, w
 
 bench-search: setup ## Measure how well and how fast pages are found, by vector, by text and by both
 	@$(BIN)/python -m benchmarks.search $(ARGS)
+
+bench-text: setup ## Measure what extraction keeps of pages whose text is known, beside other extractors
+	@$(BIN)/python -m benchmarks.text $(ARGS)
 
 constraints: ## Resolve the newest versions pyproject.toml allows, and pin them in constraints.txt
 	@echo "Resolving with $$($(PYTHON) -V) (a few minutes)"
