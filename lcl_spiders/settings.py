@@ -80,10 +80,6 @@ LOG_FORMATTER = "lcl_spiders.logformatter.QuietLogFormatter"
 FEED_EXPORT_ENCODING = "utf-8"
 TWISTED_REACTOR = "twisted.internet.asyncioreactor.AsyncioSelectorReactor"
 
-LCL_EXTRACTION_WORKERS = os.environ.get("LCL_EXTRACTION_WORKERS", "2")
-LCL_EXTRACTION_TIMEOUT = os.environ.get("LCL_EXTRACTION_TIMEOUT", "20")
-LCL_EXTRACTION_MEMORY = os.environ.get("LCL_EXTRACTION_MEMORY", "1073741824")
-
 LCL_RENDER_TIMEOUT = os.environ.get("LCL_RENDER_TIMEOUT", "15")
 LCL_RENDER_PAGES_AT_A_TIME = os.environ.get("LCL_RENDER_PAGES_AT_A_TIME", "4")
 LCL_RENDER_PAGES_PER_CONTEXT = os.environ.get("LCL_RENDER_PAGES_PER_CONTEXT", "50")

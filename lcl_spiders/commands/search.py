@@ -32,6 +32,8 @@ _HEADING_MARK = re.compile(r"^#{1,6} ", re.MULTILINE)
 class Command(IndexCommand):
     """Search by meaning and by words."""
 
+    how_to_fill = "scrapy crawl website -a url=https://example.org/"
+
     def syntax(self) -> str:
         return "[options] <words>"
 
@@ -114,7 +116,7 @@ class Command(IndexCommand):
         async with self.database() as connection:
             coverage = await pages.coverage(connection)
         if not coverage.chunks:
-            return "the index is empty. Fill it: scrapy crawl website -a url=https://example.org/"
+            return f"the index is empty. Fill it: {self.how_to_fill}"
         return f"nothing found{asked.narrowed_to}, in an index of {coverage.pages:,} pages"
 
     def _print(self, rank: int, result: Result, text: str) -> None:

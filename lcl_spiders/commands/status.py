@@ -48,6 +48,8 @@ FIGURES = ("requests", "took", "pages/s", "failed", "attempts")
 class Command(IndexCommand):
     """Show sources, runs and failed pages."""
 
+    how_to_begin = "Add one: scrapy sources add https://example.org/"
+
     def syntax(self) -> str:
         return "[options] [<source>]"
 
@@ -110,7 +112,7 @@ class Command(IndexCommand):
             self.print_json(answer)
             return 0
         if not states:
-            self.say("There are no sources yet. Add one: scrapy sources add https://example.org/")
+            self.say(f"There are no sources yet. {self.how_to_begin}")
             return 0
         self._print_sources(states)
         self._print_runs(runs, with_errors=source is not None)

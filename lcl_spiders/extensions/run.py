@@ -24,7 +24,7 @@ from scrapy.http import Response
 
 from db import history, jobs, models, page_rows, page_writes, pages, sources
 from db import signals as source_signals
-from db.errors import AmbiguousSource, DatabaseProblem, FenceLost, SourceNotFound, one_line
+from db.errors import AmbiguousSource, DatabaseProblem, FenceLost, InvalidSource, SourceNotFound, one_line
 from db.locks import DomainLock
 from lcl_spiders import ledger
 from lcl_spiders.base_spiders import SourceSpider
@@ -49,7 +49,7 @@ from pipelines.trust import Trust
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import AsyncIterator, Coroutine
+    from collections.abc import AsyncIterator, Coroutine, Mapping
 
     from scrapy import Spider
     from scrapy.crawler import Crawler
@@ -78,6 +78,7 @@ class RunExtension:
         self._named = Named.from_settings(crawler.settings)
         self._price = ledger.price(crawler.settings)
         self._made = time.monotonic()
+        self._has_asked = False
         self._refusal: Verdict | None = None
         self._lock: DomainLock | None = None
         self._watches: list[asyncio.Task[None]] = []
@@ -90,7 +91,7 @@ class RunExtension:
     def from_crawler(cls, crawler: Crawler) -> Self:
         """Check settings and arguments. Raises `ValueError` (which ends the crawl with exit code 1)."""
         config = Config.from_settings(crawler.settings)
-        arguments = RunArguments.parse(getattr(crawler.spider, "run_arguments", {}))
+        arguments = RunArguments.parse(cls.given(crawler.spider))
         extension = cls(crawler, Run(crawler, config, arguments))
         crawler.signals.connect(extension.spider_opened, signal=signals.spider_opened)
         crawler.signals.connect(extension.first_request, signal=signals.request_reached_downloader)
@@ -100,6 +101,19 @@ class RunExtension:
         crawler.signals.connect(extension.item_error, signal=signals.item_error)
         crawler.signals.connect(extension.spider_error, signal=signals.spider_error)
         return extension
+
+    @staticmethod
+    def given(spider: Spider | None) -> Mapping[str, Any]:
+        """Return the arguments of the run, as they came from a command line or scrapyd."""
+        return getattr(spider, "run_arguments", {})
+
+    async def find_source(self, connection: Connection, spider: Spider) -> sources.Source:
+        """Return the source that a spider crawls. Raises `SourceNotFound`, `AmbiguousSource` or `InvalidSource`."""
+        return await sources.get(connection, getattr(spider, "slug", spider.name))
+
+    def judge(self, reason: str) -> Verdict:
+        """Return the verdict over a run that was opened and was closed for this reason."""
+        return judge(self.run, reason)
 
     async def spider_opened(self, spider: Spider) -> None:
         """Make everything ready for the first request, or close the spider with the reason why not.
@@ -122,6 +136,8 @@ class RunExtension:
             raise self._refuse("browser_unavailable", f"{error}. Nothing was asked for.") from error
         except (SourceNotFound, AmbiguousSource) as error:
             raise self._refuse("unknown_source", str(error)) from error
+        except InvalidSource as error:
+            raise self._refuse("invalid_source", str(error)) from error
         except Exception as error:  # left alone, it would only be logged, and the crawl go on unlocked
             logger.exception("the run could not be opened")
             raise self._refuse("internal_error", f"{type(error).__name__}: {one_line(error)}") from error
@@ -129,8 +145,7 @@ class RunExtension:
     async def _open(self, spider: Spider) -> None:
         run = self.run
         run.runtime = self._leased = await runtime.lease(run.config)
-        name = getattr(spider, "slug", spider.name)
-        run.source = await run.runtime.use_connection(lambda connection: sources.get(connection, name))
+        run.source = await run.runtime.use_connection(lambda connection: self.find_source(connection, spider))
         if self._politeness is not None:
             self._politeness.remember(urlsplit(run.source.start_url).hostname or "", run.source.politeness)
         if isinstance(spider, SourceSpider):
@@ -209,7 +224,7 @@ class RunExtension:
             connection,
             run.job_id,
             source_id=run.source.id,
-            trigger="scrapyd" if "_job" in getattr(self._crawler.spider, "run_arguments", {}) else "manual",
+            trigger="scrapyd" if "_job" in self.given(self._crawler.spider) else "manual",
             args=run.arguments.as_json(),
             worker=f"{socket.gethostname()}:{os.getpid()}",
         )
@@ -230,7 +245,9 @@ class RunExtension:
 
     def first_request(self) -> None:
         """Note what it took from taking the job to the first request, robots.txt: the start-up cost of a source."""
-        self._crawler.signals.disconnect(self.first_request, signal=signals.request_reached_downloader)
+        if self._has_asked:  # to disconnect in the middle of a signal would pass over its next receiver
+            return
+        self._has_asked = True
         taken = self._crawler.settings.getfloat("LCL_JOB_TAKEN") or self._made
         self.run.count("start/milliseconds", round((time.monotonic() - taken) * 1000))
 
@@ -250,13 +267,14 @@ class RunExtension:
         """
         page = ItemAdapter(item)
         is_page = page["outcome"] != Outcome.LISTED
-        self._remember(page["url"] if is_page else "", failure.value)
+        self.remember(page["url"] if is_page else "", failure.value)
 
     def spider_error(self, failure: Failure, response: Response | Failure | None) -> None:
         """Remember a page on which the spider itself failed."""
-        self._remember(response.url if isinstance(response, Response) else "", failure.value)
+        self.remember(response.url if isinstance(response, Response) else "", failure.value)
 
-    def _remember(self, url: str, error: BaseException | None) -> None:
+    def remember(self, url: str, error: BaseException | None) -> None:
+        """Count a page that failed for a reason nobody foresaw, and record it at the end; "" has no page of its own."""
         self.run.count("pages/failed")
         message = f"{type(error).__name__}: {one_line(error)}"[:500] if error is not None else None
         if url:
@@ -267,7 +285,7 @@ class RunExtension:
         for watch in self._watches:
             await end(watch)
         run = self.run
-        self.verdict = self._refusal or judge(run, reason)
+        self.verdict = self._refusal or self.judge(reason)
         if may_be_excused(run, self.verdict):
             await self._attempt("look at the network", self._look_at_network(self.verdict))
         verdict = self.verdict
