@@ -78,7 +78,8 @@ class Fetch:
     """What is remembered of a download: when its answer came, and what may spare the next one.
 
     `reader` is the version of what read the page, `lastmod` what the sitemap said of it by then, and `audit_offset` the
-    count of checks at which the page's next audit cycle begins.
+    count of checks at which the page's next audit cycle begins. `recognised` is None where the body was the same, or
+    nothing was recognised.
     """
 
     at: dt.datetime
@@ -86,6 +87,19 @@ class Fetch:
     reader: str | None
     lastmod: str | None
     audit_offset: int
+    recognised: Recognised | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Recognised:
+    """What a page was recognised as when its text was read: its kind, and by what.
+
+    `units` are the hashes of what may be boilerplate on it, None for a page that is not in its source's sample.
+    """
+
+    kind: str
+    evidence: Mapping[str, float | str]
+    units: Sequence[bytes] | None = None
 
 
 @dataclass(frozen=True, slots=True)

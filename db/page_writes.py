@@ -198,6 +198,7 @@ async def record_checks(
     ids = sorted(checks)
     pages = [checks[page_id] for page_id in ids]
     fetches = [page.fetch for page in pages]
+    recognitions = [fetch and fetch.recognised for fetch in fetches]
     await connection.execute(
         _SQL["record_checks"],
         {
@@ -216,6 +217,8 @@ async def record_checks(
             "lastmods": [fetch and fetch.lastmod for fetch in fetches],
             "readers": [fetch and fetch.reader for fetch in fetches],
             "body_bytes": [fetch and fetch.body_bytes for fetch in fetches],
+            "kinds": [recognised and recognised.kind for recognised in recognitions],
+            "evidences": [recognised and Jsonb(dict(recognised.evidence)) for recognised in recognitions],
             "patiences": [schedule.patience(page.url) for page in pages],
         },
         prepare=True,

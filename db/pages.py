@@ -178,6 +178,15 @@ async def stored(
     return [_stored(row) for row in await cursor.fetchall()]
 
 
+async def of_kinds(
+    connection: Connection, source_id: UUID, *, kinds: Sequence[str], after: str, limit: int
+) -> list[tuple[StoredPage, str]]:
+    """Return the next pages that were recognised as one of these kinds, with their text and kind, by URL."""
+    values = {"source_id": source_id, "kinds": list(kinds), "after": after, "limit": limit}
+    cursor = await connection.execute(_SQL["of_kinds"], values, binary=True)
+    return [(_stored(row[:-1]), row[-1]) for row in await cursor.fetchall()]
+
+
 async def heirs(
     connection: Connection, source_id: UUID, *, changed_since: dt.datetime, gone: Sequence[str], after: str, limit: int
 ) -> list[tuple[StoredPage, str]]:

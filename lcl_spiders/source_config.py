@@ -83,6 +83,9 @@ class SourceConfig(BaseModel):
     links: Literal["cards", "all", "none"] = Field(
         default="cards", description="links kept in the text: cards (those of a listing's cards), all or none"
     )
+    boilerplate: Literal["learned", "kept"] = Field(
+        default="learned", description="text that most pages of a kind have: learned (and left out) or kept"
+    )
     render: Literal["never", "always"] = Field(
         default="never", description="whether pages are rendered in a browser: never or always"
     )

@@ -53,7 +53,7 @@ class DedupPipeline:
             self._run.count("pages/repeated")
             msg = f"{url} was met before in this run"
             raise DropItem(msg, log_level="DEBUG")
-        if page.get("signal") is None:
+        if page.get("signal") is None and page.get("seen_at") is None:
             self._answered.add(url)
         if page["outcome"] == Outcome.PRESENT and page.get("canonical") is not None:
             try:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 REEMBED = "reembed"  # why a page with unchanged content is present all the same
+STRIPPED = "stripped"  # why a page from the index is present with less text: what it lost is no text of its own
 
 
 class UnchangedPipeline:

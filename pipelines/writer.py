@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Protocol
 
 import psycopg
 
-from db import page_writes, pending, signals
+from db import boilerplate, page_writes, pending, signals
+from db.boilerplate import Sample, place
 from db.errors import IncompleteWrite, ModelChanged, one_line
 from db.page_rows import Cover, DuplicatePage, Failure, PageRow, ParkedPage, SeenPage
 from db.pending import PendingPage
 from pipelines.batch_api.pages import to_json
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from uuid import UUID
 
     from db.connection import Connection
@@ -112,6 +113,8 @@ class Writer:
                     written=written.pages,
                     seen=seen,
                 )
+                if samples := [*_samples(written.pages, seen)]:
+                    await boilerplate.record_samples(connection, run.source.id, samples)
                 if failed := [write for write in batch if isinstance(write, Failure)]:
                     await page_writes.record_failures(connection, run.source.id, failed)
                 await self._park(connection, batch, roles)
@@ -250,6 +253,16 @@ def _seen(write: Write) -> tuple[SeenPage, ...]:
     if isinstance(write, SeenPage):
         return (write,)
     return write if isinstance(write, tuple) else ()
+
+
+def _samples(written: Mapping[int, PageRow], seen: Sequence[SeenPage]) -> Iterator[Sample]:
+    """Yield the pages that are in the source's sample, with what was read of them."""
+    pages: dict[int, PageRow | SeenPage] = {**written, **{page.id: page for page in seen}}
+    for page_id, page in pages.items():
+        fetch = page.fetch
+        if fetch is not None and fetch.recognised is not None and fetch.recognised.units is not None:
+            reader, recognised = fetch.reader or "", fetch.recognised
+            yield Sample(page_id, place(page.url), recognised.kind, reader, fetch.recognised.units)
 
 
 def _as_pending(page: ParkedPage, schedule: Schedule) -> PendingPage:

@@ -44,13 +44,14 @@ WHERE p.id = u.page_id
 -- record_checks --
 INSERT INTO page_checks (
     page_id, source_id, next_check_at, check_interval, checks_since_fetch, signal,
-    fetched_at, sitemap_lastmod, reader, body_bytes, chunks, tokens
+    fetched_at, sitemap_lastmod, reader, body_bytes, chunks, tokens, kind, evidence
 )
 SELECT
     n.page_id, %(source_id)b,
     CASE WHEN n.awaits_reading THEN '-infinity' ELSE least(%(started_at)b::timestamptz + n.check_interval * %(slack)b::float8, n.fetched_at + n.patience) END,
     n.check_interval,
-    n.checks_since_fetch, n.signal, n.fetched_at, n.sitemap_lastmod, n.reader, n.body_bytes, n.chunks, n.tokens
+    n.checks_since_fetch, n.signal, n.fetched_at, n.sitemap_lastmod, n.reader, n.body_bytes, n.chunks, n.tokens,
+    n.kind, n.evidence
 FROM (
     SELECT
         u.page_id, u.patience,
@@ -65,13 +66,18 @@ FROM (
         CASE WHEN u.written OR p.content_hash <> '' THEN coalesce(u.reader, c.reader) END AS reader,
         coalesce(u.body_bytes, c.body_bytes, 0) AS body_bytes,
         CASE WHEN u.written THEN e.chunks ELSE coalesce(c.chunks, 0) END AS chunks,
-        CASE WHEN u.written THEN e.tokens ELSE coalesce(c.tokens, 0) END AS tokens
+        CASE WHEN u.written THEN e.tokens ELSE coalesce(c.tokens, 0) END AS tokens,
+        -- The same body is the same page, unless it is read in another way.
+        CASE WHEN u.reader IS NULL OR u.reader = c.reader THEN coalesce(u.kind, c.kind) ELSE u.kind END AS kind,
+        CASE WHEN u.reader IS NULL OR u.reader = c.reader THEN coalesce(u.evidence, c.evidence) ELSE u.evidence END
+            AS evidence
     FROM unnest(
         %(page_ids)b::bigint[], %(written)b::boolean[], %(changed)b::boolean[], %(checks_since_fetch)b::integer[],
         %(signals)b::text[], %(fetched_ats)b::timestamptz[], %(lastmods)b::text[], %(readers)b::text[],
-        %(body_bytes)b::integer[], %(patiences)b::interval[]
+        %(body_bytes)b::integer[], %(patiences)b::interval[], %(kinds)b::text[], %(evidences)b::jsonb[]
     ) AS u (
-        page_id, written, changed, checks_since_fetch, signal, fetched_at, sitemap_lastmod, reader, body_bytes, patience
+        page_id, written, changed, checks_since_fetch, signal, fetched_at, sitemap_lastmod, reader, body_bytes, patience,
+        kind, evidence
     )
     JOIN scraped_pages AS p ON p.id = u.page_id
     LEFT JOIN page_checks AS c ON c.page_id = u.page_id
@@ -92,7 +98,9 @@ SET next_check_at = EXCLUDED.next_check_at,
     reader = EXCLUDED.reader,
     body_bytes = EXCLUDED.body_bytes,
     chunks = EXCLUDED.chunks,
-    tokens = EXCLUDED.tokens
+    tokens = EXCLUDED.tokens,
+    kind = EXCLUDED.kind,
+    evidence = EXCLUDED.evidence
 
 -- recount --
 UPDATE page_checks AS c

@@ -126,6 +126,20 @@ WHERE p.source_id = %(source_id)s
 ORDER BY p.url
 LIMIT %(limit)s
 
+-- of_kinds --
+SELECT
+    %(known_page)i,
+    p.title, p.language, p.content, p.structured, c.kind
+FROM scraped_pages AS p
+JOIN page_checks AS c ON c.page_id = p.id
+WHERE p.source_id = %(source_id)s
+  AND p.url > %(after)s
+  AND p.duplicate_of IS NULL
+  AND p.content_hash <> ''
+  AND c.kind = ANY (%(kinds)s)
+ORDER BY p.url
+LIMIT %(limit)s
+
 -- contents --
 SELECT url, title, content
 FROM scraped_pages

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -214,6 +215,11 @@ class PageReader:
             item.outcome, item.reason = Outcome.GONE, "noindex"
         self._run.count(f"extracted/{page.extractor}")
         self._run.count("extracted/selector_missed", page.is_selector_missed)
+        self._run.count("boilerplate/left_out", len(page.boilerplate))
+        if page.kind is not None:
+            self._run.count(f"kinds/{page.kind}")
+            if item.fetch is not None:
+                item.fetch = replace(item.fetch, recognised=self._spider.boilerplate.recognised(page, item.url))
 
     def _validators(self, response: Response, known: KnownPage | None) -> tuple[str | None, str | None]:
         """Return the ETag and Last-Modified that can be sent back; a malformed one is counted and left out."""

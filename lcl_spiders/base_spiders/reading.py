@@ -8,6 +8,7 @@ from scrapy import Spider
 
 from db.errors import one_line
 from lcl_spiders.base_spiders.answers import charset
+from lcl_spiders.base_spiders.boilerplate import NOTHING, Boilerplate
 from lcl_spiders.extraction import ExtractedPage, ExtractionError, ExtractionOptions, SpiderFailed
 from lcl_spiders.extraction.checked import checked
 from lcl_spiders.source_config import SourceConfig
@@ -31,6 +32,7 @@ class ReadingSpider(Spider):
     options: ExtractionOptions
     reads_as: str
     pool: ExtractionPool
+    boilerplate: Boilerplate = NOTHING
 
     def __init__(self, name: str | None = None, **arguments: Any) -> None:
         super().__init__(name, **arguments)
@@ -76,9 +78,10 @@ class ReadingSpider(Spider):
         Raises `ExtractionError`; a `SpiderFailed` stands for whatever a `read_page` of the spider's own raised.
         """
         if not self._has_own_reading:
-            return await self.pool.extract(response.body, url, charset(response), self.options)
+            page = await self.pool.extract(response.body, url, charset(response), self.options)
+            return self.boilerplate.without(page)
         try:
-            return checked(self.read_page(response), url)
+            return self.boilerplate.without(checked(self.read_page(response), url))
         except ExtractionError:
             raise
         except Exception as error:  # code of one source: its mistakes must not end the run

@@ -15,6 +15,7 @@ from db import pages
 from db.errors import DatabaseProblem, one_line
 from db.urls import canonical_url
 from lcl_spiders.base_spiders.answers import GONE, header, kind_of, outcome, robots_directives
+from lcl_spiders.base_spiders.boilerplate import learn, learned_by, take_out
 from lcl_spiders.base_spiders.conditional import conditional_headers, deciding_signal
 from lcl_spiders.base_spiders.frontier import MAX_URL, Frontier
 from lcl_spiders.base_spiders.parked import ParkedPages
@@ -103,7 +104,8 @@ class SourceSpider(ReadingSpider):
             self.pool = await self._leases.enter_async_context(
                 leased_pool(self.extraction.workers, self.extraction.time_limit, self.extraction.memory_limit)
             )
-            for finder in (self.find(), second_look(self)):
+            self.boilerplate = await learned_by(self)
+            for finder in (take_out(self), self.find(), second_look(self), learn(self)):
                 async for found in finder:
                     if isinstance(found, Request):
                         # Of what is yielded here the engine takes one a turn of its loop, too few to keep it busy.

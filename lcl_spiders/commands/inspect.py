@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,15 +14,17 @@ from scrapy.crawler import AsyncCrawlerProcess
 from scrapy.exceptions import UsageError
 from scrapy.settings import SETTINGS_PRIORITIES
 
+from db import boilerplate, sources
 from db.errors import InvalidSource, one_line
 from db.urls import canonical_url
 from lcl_spiders.base_spiders.answers import charset
+from lcl_spiders.base_spiders.boilerplate import NOTHING, Boilerplate
 from lcl_spiders.console import CommandFailed, IndexCommand, plain_table
 from lcl_spiders.extraction import ExtractionError, ExtractionOptions
 from lcl_spiders.source_config import SourceConfig
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
 
     from scrapy.http import Response
     from scrapy.settings import BaseSettings
@@ -38,6 +41,8 @@ class Command(IndexCommand):
     """Read one page as a crawl would, without a database."""
 
     _asked: tuple[str, argparse.Namespace] | None = None
+    _config: Mapping[str, Any] = {}
+    _known: Boilerplate = NOTHING
 
     def syntax(self) -> str:
         return "[options] <url or file>"
@@ -49,11 +54,13 @@ class Command(IndexCommand):
         return (
             "Read one page as a crawl would: its kind and the evidence for it, the text that would be indexed, what is "
             "left out and why, and which ways of extraction were tried. Nothing is stored and no database is needed. "
-            "The options are those of a source with the same names: try them here, and keep what helps.\n"
+            "The options are those of a source with the same names: try them here, and keep what helps. With --source, "
+            "a page is read as that source's are, without what was learned to be boilerplate there.\n"
             "\n"
             "  scrapy inspect https://example.org/agenda\n"
             "  scrapy inspect saved.html --url https://example.org/agenda\n"
             "  scrapy inspect https://example.org/agenda --exclude-css .sponsors --json | jq -r .content\n"
+            "  scrapy inspect https://example.org/agenda --source example\n"
             "  scrapy sources set example exclude_css=.sponsors\n"
             "\n"
             "Exit code: 0 when there is something to index, 1 when there is not, or when the page was not had.\n"
@@ -67,6 +74,7 @@ class Command(IndexCommand):
         parser.add_argument("--exclude-css", action="append", metavar="CSS", help="elements that are left out")
         parser.add_argument("--title-css", metavar="CSS", help="the element that holds the title")
         parser.add_argument("--links", metavar="WHICH", help="links that are kept in the text: cards, all or none")
+        parser.add_argument("--source", metavar="NAME", help="read it as this source's pages, by slug, domain or id")
 
     def process_options(self, args: list[str], opts: argparse.Namespace) -> None:
         super().process_options(args, opts)
@@ -90,7 +98,9 @@ class Command(IndexCommand):
         if len(words) != 1:
             msg = "name one page: a URL or a file"
             raise UsageError(msg, print_help=False)
-        _options(opts)
+        if opts.source:
+            await self._look_up(opts.source)
+        self._options(opts)
         if "://" not in words[0]:
             return self._show(_read(words[0]), _url(opts.url or FILE_URL), None, opts)
         if opts.url:
@@ -98,6 +108,13 @@ class Command(IndexCommand):
             raise UsageError(msg, print_help=False)
         self._asked = _url(words[0]), opts
         return 0
+
+    async def _look_up(self, name: str) -> None:
+        async with self.database() as connection:
+            source = await sources.get(connection, name)
+            self._config = source.config
+            if source.config.get("boilerplate") != "kept":
+                self._known = Boilerplate(await boilerplate.learned(connection, source.id))
 
     def _download(self, url: str) -> tuple[bytes, str, str | None]:
         process = AsyncCrawlerProcess(self.project_settings)
@@ -119,19 +136,31 @@ class Command(IndexCommand):
         from lcl_spiders.extraction import extract, report  # noqa: PLC0415 - see above
 
         try:
-            reading = extract.read_page(body, url, encoding, _options(opts))
+            reading = extract.read_page(body, url, encoding, self._options(opts))
         except ExtractionError as error:
             msg = f"{url} cannot be read ({error.kind}): {error}"
             raise CommandFailed(msg) from None
+        reading = replace(reading, page=self._known.without(reading.page))
         if self.as_json:
             self.print_json(report.as_json(reading, url))
         else:
-            self._print(reading, url, report.left_out(reading.content))
+            self._print(reading, url, report.left_out(reading))
         try:
             extract.refuse_empty(reading)
         except ExtractionError as error:
             self.complain(f"{url} ({error.kind}): {error}")
         return 0 if reading.page.content else 1
+
+    def _options(self, opts: argparse.Namespace) -> ExtractionOptions:
+        """Return the options as a source would have them. Raises `CommandFailed` for one that it could not have."""
+        given = {
+            name: getattr(opts, name) for name in ("extractor", "content_css", "exclude_css", "title_css", "links")
+        }
+        chosen = {name: value for name, value in given.items() if value}
+        try:
+            return ExtractionOptions.of(SourceConfig.parse({**self._config, **chosen}))
+        except InvalidSource as error:
+            raise CommandFailed(str(error)) from None
 
     def _print(self, reading: Reading, url: str, left_out: list[LeftOut]) -> None:
         page = reading.page
@@ -205,15 +234,6 @@ class OnePage(Spider):
         if response is not None:
             self.response = response
         self.failure = one_line(failure.value)
-
-
-def _options(opts: argparse.Namespace) -> ExtractionOptions:
-    """Return the options as a source would have them. Raises `CommandFailed` for one that a source could not have."""
-    given = {name: getattr(opts, name) for name in ("extractor", "content_css", "exclude_css", "title_css", "links")}
-    try:
-        return ExtractionOptions.of(SourceConfig.parse({name: value for name, value in given.items() if value}))
-    except InvalidSource as error:
-        raise CommandFailed(str(error)) from None
 
 
 def _read(name: str) -> bytes:

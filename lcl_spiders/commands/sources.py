@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from scrapy.exceptions import UsageError
 from scrapy.spiderloader import SpiderLoader
 
-from db import jobs, overview, signals, source_edits, sources
+from db import boilerplate, jobs, overview, signals, source_edits, sources
 from lcl_spiders.base_spiders import KINDS
 from lcl_spiders.console import CommandFailed, IndexCommand, ago, lasting, plain_table
 from lcl_spiders.sources import arguments, edit, file, plan, shown
@@ -111,6 +111,8 @@ class Command(IndexCommand):
             failed = await overview.failed_pages(connection, source.id, limit=FEW)
             records = await signals.of_source(connection, source.id)
             intervals = await overview.check_intervals(connection, source.id)
+            kinds = await boilerplate.kinds(connection, source.id)
+            learned = await boilerplate.learned(connection, source.id)
         needed = whole_number(self.project_settings, "LCL_TRUST_AFTER", 1, 10**6)
         told = [shown.signal_told(records.get(signal, signals.Record(signal)), needed) for signal in Signal]
         if self.as_json:
@@ -122,6 +124,8 @@ class Command(IndexCommand):
                     "is_empty": state.is_empty,
                     "signals": told,
                     "check_intervals": intervals,
+                    "kinds": shown.kinds_json(kinds),
+                    "boilerplate": [shown.learned_json(each) for each in learned],
                     "runs": runs,
                     "failed": failed,
                 }
@@ -132,9 +136,15 @@ class Command(IndexCommand):
         if intervals.pages:
             shortest, median, longest = (lasting(each) for each in (intervals.least, intervals.median, intervals.most))
             self.say(f"{'checked':<13} a page every {shortest} to {longest}, half of them within {median}")
+        if kinds:
+            self.say(f"{'kinds':<13} {shown.kinds_told(kinds)}")
         self.say("\nsignals")
         for each in told:
             self.say(f"  {each['signal']:<16} {shown.signal_standing(each)}")
+        if learned:
+            self.say("\nboilerplate, left out of pages")
+            for learnt in learned:
+                self.say(f"  {shown.learned_told(learnt)}")
         if runs:
             self.say("\nlast runs")
             for run in runs:

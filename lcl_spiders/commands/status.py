@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from scrapy.exceptions import UsageError
 
-from db import coverage, jobs, overview, pending, sources, usage
+from db import boilerplate, coverage, jobs, overview, pending, sources, usage
 from lcl_spiders import ledger
 from lcl_spiders.console import CommandFailed, IndexCommand, ago, lasting, plain_table, whole_number
 from lcl_spiders.reembedding.shown import summary_table
-from lcl_spiders.sources.shown import standing
+from lcl_spiders.sources.shown import kinds_json, kinds_told, standing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 PAGES = {
     "new": ("new",),
     "changed": ("changed",),
+    "stripped": ("stripped",),
     "unchanged": ("unchanged",),
     "not modified": ("not_modified",),
     "skipped": ("skipped_recent",),
@@ -86,6 +87,7 @@ class Command(IndexCommand):
             raise UsageError(msg, print_help=False)
         price = self._price()
         failed: list[FailedPage] = []
+        kinds: dict[str | None, int] = {}
         async with self.database() as connection:
             source = await sources.get(connection, words[0]) if words else None
             states = await overview.sources(connection, source_id=source.id if source else None)
@@ -95,6 +97,7 @@ class Command(IndexCommand):
             models = await coverage.summary(connection)
             total = await overview.ledger(connection, source.id if source else None)
             if source is not None:
+                kinds = await boilerplate.kinds(connection, source.id)
                 failed = await overview.failed_pages(connection, source.id, limit=opts.limit)
         if self.as_json:
             summed = {**asdict(total), "money": ledger.money(total.counters, price) if total.runs else None}
@@ -104,6 +107,7 @@ class Command(IndexCommand):
                 "sources": states,
                 "runs": told,
                 "failed_pages": failed,
+                "kinds": kinds_json(kinds),
                 "ledger": summed,
                 "tokens": tokens,
                 "waiting": waiting,
@@ -115,6 +119,8 @@ class Command(IndexCommand):
             self.say(f"There are no sources yet. {self.how_to_begin}")
             return 0
         self._print_sources(states)
+        if kinds:
+            self.say(f"\npages by kind: {kinds_told(kinds)}")
         self._print_runs(runs, with_errors=source is not None)
         self._print_failed(failed, states[0].failed_pages)
         self._print_ledger(total, price)

@@ -15,6 +15,7 @@ _PAGES = (
     ("new", "pages/new"),
     ("changed", "pages/changed"),
     ("embedded again", "pages/reembedded"),
+    ("stripped of boilerplate", "pages/stripped"),
     ("unchanged", "pages/unchanged"),
     ("not modified", "pages/not_modified"),
     ("skipped as fresh", "pages/skipped_recent"),

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from lxml.html import HtmlElement
 
 from lcl_spiders.extraction.about import About, read_about
+from lcl_spiders.extraction.boilerplate import hashes_of
 from lcl_spiders.extraction.content import Content, Links, read_content
 from lcl_spiders.extraction.document import parse, refuse_binary, utf8_body
 from lcl_spiders.extraction.errors import NeedsRendering, NoText
@@ -84,6 +85,7 @@ def refuse_empty(reading: Reading) -> None:
 
 def _page(markup: Markup, title: str | None, content: Content, about: About, *, is_missed: bool) -> ExtractedPage:
     outline, recognised = content.outline, content.recognised
+    cards = [block.text for block in outline.blocks if block.kind == "card"] if outline is not None else []
     language = (
         language_of(markup.language, outline.blocks)
         if outline is not None and content.extractor == "blocks"
@@ -107,6 +109,7 @@ def _page(markup: Markup, title: str | None, content: Content, about: About, *, 
         author=about.author,
         published=about.published,
         modified=about.modified,
+        cards=hashes_of(cards),
     )
 
 

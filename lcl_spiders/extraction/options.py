@@ -25,6 +25,7 @@ class ExtractionOptions:
         exclude_css: elements that are no text; their links count all the same.
         links: which links stand in the text, as absolute URLs: "cards" (those of a listing's cards), "all" or "none".
         title_css: the first such element holds the title; where there is none, the title is the page's own.
+        boilerplate: "learned" (what most pages of a kind have is left out) or "kept".
     """
 
     extractor: str = "auto"
@@ -32,6 +33,7 @@ class ExtractionOptions:
     exclude_css: tuple[str, ...] = ()
     title_css: str | None = None
     links: str = "cards"
+    boilerplate: str = "learned"
 
     @classmethod
     def of(cls, config: SourceConfig) -> ExtractionOptions:
@@ -42,6 +44,7 @@ class ExtractionOptions:
             tuple(config.exclude_css),
             config.title_css,
             config.links,
+            config.boilerplate,
         )
 
     def version(self, code: str = "") -> str:

@@ -31,6 +31,8 @@ class ExtractedPage:
         evidence: what the kind was recognised by: counts, shares from 0 to 1, names on the page.
         tried: the ways of extraction that were tried, in order, with what each found.
         description, author, published, modified: as the page's structured data state them, see `about.About`.
+        cards: hashes of the cards of a listing, see `boilerplate.hashes_of`: they are no boilerplate.
+        boilerplate: the units that were taken out of `content`, because most of the site's pages of its kind have them.
     """
 
     title: str | None
@@ -50,6 +52,8 @@ class ExtractedPage:
     author: str | None = None
     published: str | None = None
     modified: str | None = None
+    cards: bytes = b""
+    boilerplate: tuple[str, ...] = ()
 
 
 def body_hash(body: bytes, reader: str) -> bytes:

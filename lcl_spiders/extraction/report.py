@@ -4,7 +4,6 @@ from dataclasses import asdict, dataclass
 from itertools import groupby
 from typing import Any
 
-from lcl_spiders.extraction.content import Content
 from lcl_spiders.extraction.extract import Reading
 from lcl_spiders.extraction.listings import PART_OF_A_CARD
 
@@ -20,14 +19,16 @@ class LeftOut:
     text: str
 
 
-def left_out(content: Content) -> list[LeftOut]:
-    """Return what was left out of a page, in its order; what certainly is a part of the site's frame comes first.
+def left_out(reading: Reading) -> list[LeftOut]:
+    """Return what was left out of a page: what is boilerplate of its site, certainly frame, and the rest in its order.
 
-    Nothing is known of it where another extractor than blocks was believed.
+    Only the first is known where another extractor than blocks was believed.
     """
+    content = reading.content
+    found = [LeftOut("boilerplate", len(unit), " ".join(unit.split())[:_SAMPLE]) for unit in reading.page.boilerplate]
     if content.outline is None or content.extractor != "blocks":
-        return []
-    found = [
+        return found
+    found += [
         LeftOut(reason, len(text), text[:_SAMPLE])
         for element, reason in content.outline.skipped
         if (text := " ".join(" ".join(element.itertext()).split()))
@@ -62,5 +63,5 @@ def as_json(reading: Reading, url: str) -> dict[str, Any]:
         "links": len(page.outlinks),
         "characters": len(page.content),
         "content": page.content,
-        "left_out": [asdict(each) for each in left_out(content)],
+        "left_out": [asdict(each) for each in left_out(reading)],
     }

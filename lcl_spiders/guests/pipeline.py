@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 from scrapy.exceptions import DropItem
@@ -12,7 +13,7 @@ from scrapy.pipelines import ItemPipelineManager
 from scrapy.utils.misc import build_from_crawler, load_object
 
 from db.errors import DatabaseProblem
-from db.page_rows import Fetch
+from db.page_rows import Fetch, Recognised
 from lcl_spiders.extensions.run import RunExtension
 from lcl_spiders.extraction import EXTRACTION_VERSION, ExtractionCrashed, ExtractionError, body_hash
 from lcl_spiders.extraction.config import ExtractionConfig
@@ -146,6 +147,9 @@ class GuestPipeline:
         page.title, page.language = page.title or read.title, page.language or read.language
         page.content, page.outlinks = read.content, read.outlinks
         self._run.count(f"extracted/{read.extractor}")
+        if read.kind is not None and page.fetch is not None:
+            self._run.count(f"kinds/{read.kind}")
+            page.fetch = replace(page.fetch, recognised=Recognised(read.kind, read.evidence))
         if read.noindex:
             page.outcome, page.reason = Outcome.GONE, "noindex"
         return page

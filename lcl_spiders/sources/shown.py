@@ -19,12 +19,15 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
+    from db.boilerplate import Learned
     from db.overview import Counts, SourceState
     from db.signals import Record
     from db.sources import Source
     from lcl_spiders.politeness import RateLimit
     from lcl_spiders.sources.plan import Plan
 
+UNKNOWN = "unknown"
+SAMPLE = 80  # characters of a text that are shown
 _STATES = {
     "disabled": "disabled",
     "auto_disabled": "disabled after failures",
@@ -201,3 +204,31 @@ def signal_standing(told: Mapping[str, Any]) -> str:
     elif not told["agreed_runs"]:
         words = "nothing known: no page was seen to keep it"
     return words
+
+
+def kinds_json(kinds: Mapping[str | None, int]) -> dict[str, int]:
+    """Return how many pages there are of each kind; those that were recognised as none are "unknown"."""
+    return {kind or UNKNOWN: count for kind, count in kinds.items()}
+
+
+def kinds_told(kinds: Mapping[str | None, int]) -> str:
+    """Return in a line how many pages there are of each kind."""
+    return ", ".join(f"{count:,} {kind}" for kind, count in kinds_json(kinds).items())
+
+
+def learned_json(each: Learned) -> dict[str, Any]:
+    """Return a unit of text that was learned to be boilerplate, as JSON."""
+    return {
+        "kind": each.kind,
+        "pages": each.pages,
+        "sampled": each.sampled,
+        "text": each.text,
+        "applied": each.is_applied,
+    }
+
+
+def learned_told(each: Learned) -> str:
+    """Return in a line what was learned to be boilerplate, and on how many pages of the sample it is."""
+    text = " ".join((each.text or "").split())
+    what = f'"{text if len(text) <= SAMPLE else f"{text[:SAMPLE]} …"}"' if text else "a text that no stored page has"
+    return f"{each.pages:,} of {each.sampled:,} {each.kind} pages: {what}{'' if each.is_applied else ' (not yet)'}"

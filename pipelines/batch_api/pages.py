@@ -6,7 +6,7 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from db.page_rows import ChunkRow, Fetch, PageRow, Schedule
+from db.page_rows import ChunkRow, Fetch, PageRow, Recognised, Schedule
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,6 +51,7 @@ def to_json(row: PageRow, schedule: Schedule) -> dict[str, Any]:
             "reader": fetch.reader,
             "lastmod": fetch.lastmod,
             "audit_offset": fetch.audit_offset,
+            "recognised": fetch.recognised and _recognised_json(fetch.recognised),
         },
         "checks": {
             "started_at": schedule.started_at.isoformat(),
@@ -109,5 +110,22 @@ def to_row(url: str, content_hash: bytes, page: Mapping[str, Any], vectors: Vect
             fetch["reader"],
             fetch["lastmod"],
             fetch["audit_offset"],
+            _recognised(fetch.get("recognised")),
         ),
     )
+
+
+def _recognised_json(recognised: Recognised) -> dict[str, Any]:
+    units = recognised.units
+    return {
+        "kind": recognised.kind,
+        "evidence": dict(recognised.evidence),
+        "units": None if units is None else [unit.hex() for unit in units],
+    }
+
+
+def _recognised(given: Mapping[str, Any] | None) -> Recognised | None:
+    if given is None:
+        return None
+    units = given["units"]
+    return Recognised(given["kind"], given["evidence"], None if units is None else [*map(bytes.fromhex, units)])

@@ -121,7 +121,7 @@ async def test_one_lie_found_by_an_audit_revokes_the_trust_and_all_it_spared_is_
     for _ in range(2):
         succeeded(site, database_url, **every)
     for name in names:
-        body = html(f"Page {name}", [*prose(f"topic{name[1:]}"), "All of this is new."])
+        body = html(f"Page {name}", [*prose(f"topic{name[1:]}"), f"All of this is new on {name}."])
         site[name] = Page(body, etag='"always"')
     succeeded(site, database_url, **every)
     found = await stats(connection)

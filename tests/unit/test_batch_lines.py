@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from db.page_rows import ChunkRow, Fetch, PageRow, Schedule
+from db.page_rows import ChunkRow, Fetch, PageRow, Recognised, Schedule
 from pipelines.batch_api import lines
 from pipelines.batch_api.pages import checks_of, chunk_texts, to_json, to_row
 from tests.support.index import digest, page
@@ -100,9 +100,22 @@ def test_no_line_can_stop_the_others(line: str) -> None:
     read(line)
 
 
-@given(content=TEXTS, title=st.none() | TEXTS, days=st.integers(0, 99), has_fetch=st.booleans())
-def test_a_parked_page_is_the_page_again(content: str, title: str | None, days: int, has_fetch: bool) -> None:
-    fetch = Fetch(NOW, 1234, "reader", "2026-11-01", 3) if has_fetch else None
+RECOGNISED = st.builds(
+    Recognised, TEXTS, st.just({"cards": 3, "share": 0.5}), st.none() | st.lists(st.binary(min_size=16, max_size=16))
+)
+
+
+@given(
+    content=TEXTS,
+    title=st.none() | TEXTS,
+    days=st.integers(0, 99),
+    has_fetch=st.booleans(),
+    recognised=st.none() | RECOGNISED,
+)
+def test_a_parked_page_is_the_page_again(
+    content: str, title: str | None, days: int, has_fetch: bool, recognised: Recognised | None
+) -> None:
+    fetch = Fetch(NOW, 1234, "reader", "2026-11-01", 3, recognised) if has_fetch else None
     row = page(
         "https://example.org/x",
         content,

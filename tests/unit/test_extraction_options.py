@@ -113,6 +113,7 @@ def test_whatever_changes_in_how_a_source_is_read_changes_the_name_of_its_reader
         SourceConfig(title_css="a"),
         SourceConfig(links="all"),
         SourceConfig(links="none"),
+        SourceConfig(boilerplate="kept"),
     ]
     names = [ExtractionOptions.of(config).version(code) for config in configs for code in ("", "a:1", "a:2")]
     assert len(set(names)) == len(names)
