@@ -26,6 +26,7 @@ from rich.table import Table
 
 from benchmarks import text_held_out, text_seen
 from benchmarks.documents import SITES, Site, folder_of
+from benchmarks.text_learned import learned_of
 from benchmarks.text_pages import KINDS, make_page
 from benchmarks.text_score import Score
 from benchmarks.text_words import DUTCH, ENGLISH, Writer
@@ -199,6 +200,11 @@ def main() -> None:
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
             results[extractor] = pool.submit(run, extractor, bodies).result()
     _print(samples, results)
+    if "ours" in results:
+        for site in SITES:
+            texts = [results["ours"].texts[n] for n, sample in enumerate(samples) if sample.group == site.name]
+            if texts:
+                print(learned_of(site.name, texts))
     if arguments.worst and "ours" in results:
         _print_worst(samples, results["ours"], arguments.worst)
 

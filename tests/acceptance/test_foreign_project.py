@@ -78,6 +78,7 @@ def test_the_guide_leads_from_nothing_to_an_answer_and_keeps_it_true(town: Forei
     assert (source["slug"], source["start_url"], source["pages"]) == ("pages", site.url("/"), 4)
     assert [(run["status"], run["stats"]["items/pages"]) for run in status["runs"]] == [("succeeded", 4)]
     assert {finding["state"] for finding in answer(town, "doctor")} == {"ok"}
+    assert [model["state"] for model in answer(town, "reembed --status")] == ["active"]
     assert all(migration["applied"] for migration in answer(town, "migrate --status"))
 
     again = town.sh("scrapy crawl pages -O items.json")

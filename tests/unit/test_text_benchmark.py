@@ -7,6 +7,7 @@ import pytest
 
 from benchmarks import text_held_out, text_seen
 from benchmarks.text import main_of
+from benchmarks.text_learned import learned_of
 from benchmarks.text_pages import KINDS, make_page
 from benchmarks.text_score import Score, shingles, words
 from benchmarks.text_words import DUTCH, ENGLISH, Writer
@@ -76,3 +77,12 @@ def test_the_main_element_of_documentation_is_found_by_its_own_markup() -> None:
         b"<div class=related>Up</div><div class=body role=main><h1>A<a class=headerlink>x</a></h1></div><p>Foot</p>"
     )
     assert words(main_of(sphinx)) == ["a"]
+
+
+def test_what_would_be_learned_is_told_with_what_it_would_take() -> None:
+    own = [f"Page {n} says something else than all of the others." for n in range(20)]
+    legal = "No rights can be derived from this."
+    told = learned_of("a site", [f"{text}\n\n{legal}" for text in own])
+    assert told.startswith("a site: 1 units learned to be boilerplate, ")
+    assert "most pages, 100.0%, have: 'No rights" in told
+    assert learned_of("a site", own).startswith("a site: 0 units learned to be boilerplate, 0.00% of the text; most")
