@@ -1,5 +1,5 @@
 -- What a page was recognised as, and what repeats across the pages of a source.
--- depends: 0011.money
+-- depends: 0012.chunk_writes
 
 -- Of the last download: the kind of page (NULL: not recognised), and what it was recognised by.
 ALTER TABLE page_checks
