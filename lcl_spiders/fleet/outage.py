@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 REASON = ProviderError.reason
-HELD_FOR = 600.0  # seconds of an outage in which no crawl begins; after them they fail, and are tried again later
+HELD_FOR = 300.0  # seconds of an outage in which no crawl begins; after them they fail, and are tried again later
 TOLD_FOR = 15.0  # seconds for which what one crawl was told is told to the others, too
 LOOK_EVERY = 5.0  # seconds
 
