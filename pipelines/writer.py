@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 import psycopg
@@ -89,10 +91,22 @@ class Writer:
                 raise
             url = batch[0].row.url if isinstance(batch[0], DuplicatePage) else batch[0].url
             failure = Failure(url, "write_failed", None, one_line(error))
+            if isinstance(batch[0], PageRow):
+                await self._keep(batch[0])
             if not isinstance(batch[0], Failure):
                 await self._commit([failure])
             return [Done(failure)]
         return [Done(twin_of=twins.get(write.url)) if isinstance(write, PageRow) else Done() for write in batch]
+
+    async def _keep(self, row: PageRow) -> None:
+        """Keep the vectors of a page that cannot be written: they are paid for, and it will be tried again."""
+        paid = {
+            chunk.hash: (chunk.content, (chunk.embedding, chunk.token_count))
+            for chunk in row.chunks
+            if chunk.embedding is not None
+        }
+        with suppress(psycopg.DatabaseError):  # a text that no table takes may be what is wrong with the page
+            await self._run.runtime.use_connection(partial(pending.keep, model_id=self._run.model.id, vectors=paid))
 
     async def _commit(self, batch: Sequence[Write]) -> dict[str, str]:
         """Write a batch and return, for each page whose text another one has, that page's URL."""

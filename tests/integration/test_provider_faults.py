@@ -174,3 +174,17 @@ async def test_the_other_texts_of_a_page_with_a_refused_one_are_paid_for_once(si
         assert await rows(connection, "SELECT kind FROM failed_pages") == [("embedding_refused",)]
     assert len(provider.texts) == len(set(provider.texts))
     assert [text for text in provider.texts if "market" in text]
+
+
+async def test_the_texts_of_a_page_that_the_database_refuses_are_paid_for_once(
+    site, provider, database_url, connection
+):
+    await connection.execute("ALTER TABLE scraped_pages ADD CONSTRAINT no_market CHECK (url NOT LIKE '%/market')")
+    for _ in range(2):
+        assert crawl(site, database_url, env=provider.env).code == 0
+        assert await rows(connection, "SELECT kind FROM failed_pages") == [("write_failed",)]
+    await connection.execute("ALTER TABLE scraped_pages DROP CONSTRAINT no_market")
+    assert crawl(site, database_url, env=provider.env).code == 0
+    assert await value(connection, "SELECT count(*) FROM scraped_pages") == 4
+    assert len(provider.texts) == len(set(provider.texts))
+    assert await pages.broken_pages(connection) == []
