@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from db.connection import Connection
     from db.models import Model
 
+    Told = Callable[[int, int], None]
+    """Hears how many pages are done, of how many."""
+
 _SQL = load("activation")
 
 PAGES_AT_A_TIME = 500
@@ -44,8 +47,13 @@ async def activate(connection: Connection, model: Model, *, pause: float, leave_
     and become failed pages, which are no part of the index.
 
     No page is committed meanwhile, for at most about `pause` seconds: raises `SwitchTooSlow` when that is not enough.
-    Raises `ModelMismatch` when the model is not being built.
+    Most is therefore done before, page by page, and the rest by `settle`. Raises `ModelMismatch` when the model is not
+    being built. Takes a direct autocommit connection.
     """
+    old = await models.active(connection)
+    if old is not None:
+        async for after, upto in _pages(connection):
+            await _beside_commits(connection, "prepare_manifests", old=old.id, after=after, upto=upto)
     try:
         # The commit is outside of the time-out: of one that was cancelled nobody could say whether it took place.
         async with connection.transaction(), asyncio.timeout(pause):
@@ -72,7 +80,7 @@ async def _switch(connection: Connection, model: Model, *, leave_out: bool) -> i
         return int(uncovered)
     if leave_out:
         await connection.execute(_SQL["leave_out"], values)
-    for step in ("keep_manifests", "take_manifests", "drop_manifests", "leave", "enter"):
+    for step in ("keep_manifests", "take_manifests", "leave", "enter"):
         await connection.execute(_SQL[step], values)
     return 0
 
@@ -83,23 +91,22 @@ async def count_pages(connection: Connection) -> int:
     return int(pages)
 
 
-async def recount(
-    connection: Connection, model: Model, told: Callable[[int, int], None] = lambda done, total: None
-) -> int:
-    """Let the pages' checks tell the chunks and tokens of a model that became the active one; return how many differed.
+async def settle(connection: Connection, model: Model, told: Told = lambda done, total: None) -> int:
+    """Bring up to date what a switch to a model leaves behind; return how many pages' checks told something else.
 
-    What a rung of the ladder saves is reckoned from them. In small transactions, beside crawls; bears repetition.
+    The pages' checks tell its chunks and tokens, from which it is reckoned what a rung of the ladder saves; and its
+    manifests go. In small transactions, beside crawls; bears repetition, and does nothing for a model that is not the
+    active one.
     """
     changed = 0
     async for after, upto in _pages(connection, told):
         values = {"model_id": model.id, "after": after, "upto": upto}
-        changed += (await connection.execute(_SQL["recount"], values)).rowcount
+        changed += await _beside_commits(connection, "recount", **values)
+        await _beside_commits(connection, "drop_manifests", **values)
     return changed
 
 
-async def free(
-    connection: Connection, model: Model, told: Callable[[int, int], None] = lambda done, total: None
-) -> Freed:
+async def free(connection: Connection, model: Model, told: Told = lambda done, total: None) -> Freed:
     """Delete what is stored of a retired model, in small transactions; the next call goes on with what is left.
 
     Its search indexes go first, since each row deleted would be deleted from them, too. `told` hears how many pages
@@ -119,7 +126,14 @@ async def free(
     return Freed(embeddings, pages, index_bytes)
 
 
-async def _pages(connection: Connection, told: Callable[[int, int], None]) -> AsyncIterator[tuple[int, int]]:
+async def _beside_commits(connection: Connection, name: str, **values: Any) -> int:
+    """Run a statement as pages are committed, in a transaction during which no state changes; return its row count."""
+    async with connection.transaction():
+        await models.share_states(connection)
+        return (await connection.execute(_SQL[name], values)).rowcount
+
+
+async def _pages(connection: Connection, told: Told = lambda done, total: None) -> AsyncIterator[tuple[int, int]]:
     """Yield the bounds of some hundred pages' ids after the other; `told` hears how many of how many are done."""
     total = await count_pages(connection)
     after = done = 0

@@ -156,6 +156,11 @@ async def lock_states(connection: Connection) -> None:
     await connection.execute("SELECT pg_advisory_xact_lock(%s)", (STATES_LOCK,))
 
 
+async def share_states(connection: Connection) -> None:
+    """Keep states from changing until the transaction ends, as a commit of pages does."""
+    await connection.execute("SELECT pg_advisory_xact_lock_shared(%s)", (STATES_LOCK,))
+
+
 async def reserve(connection: Connection, model: Model) -> bool:
     """Try to become the one process that builds, activates or frees a model, for as long as the session lasts.
 

@@ -48,11 +48,31 @@ SET kind = EXCLUDED.kind,
     last_failed_at = now(),
     next_retry_at = EXCLUDED.next_retry_at
 
+-- prepare_manifests --
+-- Of some pages, while crawls go on: what is just being deleted is left out, and what changes is seen to by the switch.
+INSERT INTO page_manifests (page_id, model_id, content_hash, chunk_hashes)
+SELECT p.id, %(old)s, p.content_hash, p.chunk_hashes
+FROM scraped_pages AS p
+LEFT JOIN page_manifests AS m
+    ON m.page_id = p.id AND m.model_id = %(old)s AND m.page_id > %(after)s AND m.page_id <= %(upto)s
+WHERE p.id > %(after)s
+  AND p.id <= %(upto)s
+  AND p.duplicate_of IS NULL
+  AND (m.content_hash, m.chunk_hashes, m.refusal) IS DISTINCT FROM (p.content_hash, p.chunk_hashes, NULL)
+  AND EXISTS (SELECT FROM embedding_models WHERE id = %(old)s AND state = 'active')
+FOR KEY SHARE OF p SKIP LOCKED
+ON CONFLICT (page_id, model_id) DO UPDATE
+SET content_hash = EXCLUDED.content_hash,
+    chunk_hashes = EXCLUDED.chunk_hashes,
+    refusal = NULL
+
 -- keep_manifests --
 INSERT INTO page_manifests (page_id, model_id, content_hash, chunk_hashes)
 SELECT p.id, %(old)s, p.content_hash, p.chunk_hashes
 FROM scraped_pages AS p
+LEFT JOIN page_manifests AS m ON m.page_id = p.id AND m.model_id = %(old)s
 WHERE p.duplicate_of IS NULL
+  AND (m.content_hash, m.chunk_hashes, m.refusal) IS DISTINCT FROM (p.content_hash, p.chunk_hashes, NULL)
 ON CONFLICT (page_id, model_id) DO UPDATE
 SET content_hash = EXCLUDED.content_hash,
     chunk_hashes = EXCLUDED.chunk_hashes,
@@ -67,10 +87,6 @@ WHERE m.page_id = p.id
   AND p.duplicate_of IS NULL
   AND p.chunk_hashes <> m.chunk_hashes
 
--- drop_manifests --
-DELETE FROM page_manifests
-WHERE model_id = %(new)s
-
 -- leave --
 UPDATE embedding_models
 SET state = 'retired'
@@ -81,8 +97,15 @@ UPDATE embedding_models
 SET state = 'active'
 WHERE id = %(new)s
 
+-- drop_manifests --
+-- Those of the active model are the pages' own chunk_hashes.
+DELETE FROM page_manifests
+WHERE page_id > %(after)s
+  AND page_id <= %(upto)s
+  AND model_id = %(model_id)s
+  AND EXISTS (SELECT FROM embedding_models WHERE id = %(model_id)s AND state = 'active')
+
 -- recount --
--- Only while the model is the active one: after the next switch it is another's turn.
 UPDATE page_checks AS c
 SET chunks = e.chunks,
     tokens = e.tokens

@@ -218,7 +218,8 @@ ORDER BY p.id
 LIMIT %(limit)s
 
 -- broken_covers --
--- A manifest that holds other chunks than are embedded, embeddings without one, and a manifest of the active model.
+-- A manifest that holds other chunks than are embedded, and embeddings without one. Those of the active model say nothing:
+-- they are on their way in or out.
 SELECT DISTINCT p.id, p.source_id, p.url
 FROM (
     SELECT e.page_id, e.model_id, array_agg(e.chunk_hash ORDER BY e.chunk_hash) AS embedded
@@ -226,11 +227,14 @@ FROM (
     WHERE e.model_id IN (SELECT m.id FROM embedding_models AS m WHERE m.state <> 'active')
     GROUP BY e.page_id, e.model_id
 ) AS e
-FULL JOIN page_manifests AS m USING (page_id, model_id)
+FULL JOIN (
+    SELECT m.*
+    FROM page_manifests AS m
+    WHERE m.model_id IN (SELECT o.id FROM embedding_models AS o WHERE o.state <> 'active')
+) AS m USING (page_id, model_id)
 JOIN scraped_pages AS p ON p.id = page_id
 WHERE coalesce(e.embedded, '{}') <> ARRAY(SELECT DISTINCT h FROM unnest(m.chunk_hashes) AS h ORDER BY h)
    OR m.page_id IS NULL
-   OR model_id = (SELECT a.id FROM embedding_models AS a WHERE a.state = 'active')
 ORDER BY p.id
 LIMIT %(limit)s
 

@@ -149,7 +149,7 @@ class Reembedding:
         async with Reservation(self._runtime.direct_url) as reservation:
             connection = await reservation.take(model)
             await models.build(connection, model)
-            await activation.recount(connection, model, self._display.counted)
+            await activation.settle(connection, model, self._display.settled)
         self._display.stop()
 
     async def build(
@@ -179,9 +179,15 @@ class Reembedding:
                 if pause is not None:
                     if leave_out:
                         left_out = await manifests.refused(connection, stored.id)
-                    await activate(connection, stored, build, min_chunks=min_chunks, pause=pause, leave_out=leave_out)
-                    self._display.stop()
-                    await activation.recount(connection, stored, self._display.counted)
+                    await activate(
+                        connection,
+                        stored,
+                        build,
+                        min_chunks=min_chunks,
+                        pause=pause,
+                        leave_out=leave_out,
+                        told=self._display.settled,
+                    )
                 elif not pending_pages:
                     await indexes.ensure(connection, stored, min_chunks=min_chunks, is_patient=False)
                 await pending.tidy(connection)

@@ -60,10 +60,10 @@ class Display:
         """Show how far the texts of a model are recorded for batches."""
         self._show("recording pages", so_far.pages, f"{so_far.texts:,} texts wait for batches")
 
-    def counted(self, done: int, total: int) -> None:
-        """Show how far the chunks of the pages are counted anew."""
+    def settled(self, done: int, total: int) -> None:
+        """Show how far the pages are brought up to date after a switch."""
         self.total = total
-        self._show("counting chunks of pages", done, "")
+        self._show("settling pages", done, "")
 
     def freed(self, done: int, total: int) -> None:
         """Show how far the deletion of a model's rows is."""
@@ -102,4 +102,4 @@ class Display:
             self._bar.start()
         task = self._bar.tasks[0]
         rate = f"{task.speed:,.0f}/s" if task.speed else ""
-        self._bar.update(task.id, completed=done, total=total, rate=rate, more=more)
+        self._bar.update(task.id, description=what, completed=done, total=total, rate=rate, more=more)

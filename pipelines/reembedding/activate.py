@@ -25,11 +25,19 @@ class NotActivated(DatabaseProblem):
 
 
 async def activate(
-    connection: Connection, model: Model, build: Build, *, min_chunks: int, pause: float, leave_out: bool = False
+    connection: Connection,
+    model: Model,
+    build: Build,
+    *,
+    min_chunks: int,
+    pause: float,
+    leave_out: bool = False,
+    told: activation.Told = lambda done, total: None,
 ) -> int:
     """Catch up with what changed and switch; return how many rounds that took. Takes a direct connection.
 
     `leave_out`: a few pages with a text that the provider refuses may leave the index, see `activation.activate`.
+    `told` hears how far what the switch leaves behind is settled.
 
     Raises `NotActivated` when pages stay uncovered, the search indexes are lacking or the switch took too long; what
     was built stays. Raises as `Build.run` besides.
@@ -48,6 +56,7 @@ async def activate(
         except activation.SwitchTooSlow as error:
             raise NotActivated(str(error)) from error
         if not lacking:
+            await activation.settle(connection, model, told)
             return attempt
     msg = (
         f"pages changed faster than they could be covered, {ROUNDS} times in a row; {lacking:,} are not covered. Try "

@@ -78,6 +78,15 @@ async def test_rows_are_freed_by_their_pages(connection: Connection, building: M
     assert "Seq Scan" not in found
 
 
+@pytest.mark.parametrize("query", ["prepare_manifests", "drop_manifests"])
+async def test_a_switch_is_prepared_and_settled_by_page(connection: Connection, building: Model, query: str) -> None:
+    values = {"old": building.id, "model_id": building.id, "after": 100, "upto": 200}
+    found = await plan(connection, activation._SQL[query], values)
+    assert "page_manifests_pkey" in found
+    assert "Seq Scan on page_manifests" not in found
+    assert "Seq Scan on scraped_pages" not in found
+
+
 async def test_the_chunks_of_pages_are_counted_by_page(connection: Connection, building: Model) -> None:
     await connection.execute(
         "INSERT INTO page_checks (page_id, source_id, next_check_at, check_interval) "

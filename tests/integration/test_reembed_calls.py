@@ -130,6 +130,35 @@ async def test_what_keeps_a_model_from_being_freed_is_told_with_what_to_do(index
     assert (await call(index).free(model)).freed.pages == len(TOPICS)
 
 
+async def test_what_changes_between_the_preparation_of_a_switch_and_the_switch_is_kept_as_it_is(index, monkeypatch):
+    model = await built(index)
+    switch = activation._switch
+
+    async def after_a_change(*given, **named):
+        page = "SELECT id FROM scraped_pages WHERE url ~ 'harbour'"
+        await index.connection.execute(
+            f"DELETE FROM page_embeddings WHERE page_id = ({page}) AND model_id = 1 "  # type: ignore[arg-type]
+            f"AND chunk_hash <> (SELECT chunk_hashes[1] FROM scraped_pages WHERE id = ({page}))"
+        )
+        await index.connection.execute(
+            "UPDATE scraped_pages SET chunk_hashes = chunk_hashes[1:1] WHERE url ~ 'harbour'"
+        )
+        return await switch(*given, **named)
+
+    monkeypatch.setattr(activation, "_switch", after_a_change)
+    assert await activation.activate(index.connection, model, pause=20) == 0
+    assert (await pages.broken_pages(index.connection), await pages.broken_covers(index.connection)) == ([], [])
+
+
+async def test_a_model_that_is_not_active_any_more_keeps_its_manifests(index):
+    model = await built(index, pause=20)
+    old = await models.find(index.connection, OLD)
+    assert old is not None
+    assert await activation.settle(index.connection, old) == 0
+    assert await value(index.connection, "SELECT count(*) FROM page_manifests WHERE model_id = %s", old.id) == 2
+    assert await value(index.connection, "SELECT count(*) FROM page_manifests WHERE model_id = %s", model.id) == 0
+
+
 class TestChecks:
     """What the pages' checks tell to be saved is of the model that is active."""
 
@@ -159,8 +188,8 @@ class TestChecks:
 
     async def test_they_are_left_alone_by_who_comes_too_late(self, checked):
         model = await built(checked)
-        assert await activation.recount(checked.connection, model) == 0
+        assert await activation.settle(checked.connection, model) == 0
         old = await models.find(checked.connection, OLD)
         assert old is not None
-        assert await activation.recount(checked.connection, old) == len(TOPICS)
-        assert await activation.recount(checked.connection, old) == 0
+        assert await activation.settle(checked.connection, old) == len(TOPICS)
+        assert await activation.settle(checked.connection, old) == 0

@@ -244,7 +244,7 @@ class TestSwitching:
             await activate(index.connection, model, build, min_chunks=10_000, pause=20, leave_out=True)
         assert (await index.active(), len(await index.expected(model))) == ("old", len(TOPICS))
 
-    @pytest.mark.parametrize("step", ["keep_manifests", "take_manifests", "drop_manifests", "leave", "enter"])
+    @pytest.mark.parametrize("step", ["keep_manifests", "take_manifests", "leave", "enter"])
     async def test_a_switch_that_dies_at_any_step_has_not_begun(self, index, monkeypatch, database_url, step):
         model, build = await index.begin(FINE)
         await build.run()
