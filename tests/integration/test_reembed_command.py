@@ -20,7 +20,7 @@ from tests.support.postgres import rows, until_true, value
 from tests.support.reembedding import NEW, Moving, moving
 from tests.support.scrapy import Completed, run_scrapy, started_scrapy
 from tests.support.site import small_town
-from tests.support.terminal import on_terminal, read_until
+from tests.support.terminal import interrupt, on_terminal, read_until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -97,7 +97,7 @@ async def test_who_is_asked_may_leave(index, provider, database_url, key, code):
     with on_terminal(*command, database_url=database_url, env=provider.env) as (process, terminal):
         shown = read_until(terminal, b"[y/N]")
         if key == "Ctrl-C":
-            process.send_signal(signal.SIGINT)
+            interrupt(process)
         else:
             os.write(terminal, b"\x04")
         assert process.wait(30) == code

@@ -64,3 +64,15 @@ def read_until(terminal: int, wanted: bytes | None) -> bytes:
             break
         shown += more
     return shown
+
+
+def interrupt(process: subprocess.Popen[bytes]) -> None:
+    """Press Ctrl-C at a question, and again if the key came between its words and the wait for an answer.
+
+    Python sees a signal of that moment only with the next key.
+    """
+    for _ in range(6):
+        process.send_signal(signal.SIGINT)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(10)
+            return
