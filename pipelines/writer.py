@@ -103,7 +103,7 @@ class Writer:
         paid = {
             chunk.hash: (chunk.content, (chunk.embedding, chunk.token_count))
             for chunk in row.chunks
-            if chunk.embedding is not None
+            if chunk.content is not None and chunk.embedding is not None
         }
         with suppress(psycopg.DatabaseError):  # a text that no table takes may be what is wrong with the page
             await self._run.runtime.use_connection(partial(pending.keep, model_id=self._run.model.id, vectors=paid))
