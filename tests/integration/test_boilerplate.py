@@ -10,7 +10,7 @@ import pytest
 from db import boilerplate, pages, sources
 from db.boilerplate import Learned
 from lcl_spiders.extraction.boilerplate import unit_hash
-from lcl_spiders.local_site import LocalSite
+from lcl_spiders.local_site import LocalSite, Page
 from tests.support.crawl import snapshot, stats, succeeded
 from tests.support.postgres import rows, value
 from tests.support.scrapy import run_scrapy
@@ -43,9 +43,9 @@ def site_of(*boilerplate: str, **how: str) -> dict[str, str]:
     return found
 
 
-def change(site: LocalSite, found: dict[str, str]) -> None:
+def change(site: LocalSite, found: dict[str, str], **how: str) -> None:
     for path, body in found.items():
-        site[path] = body
+        site[path] = Page(body, **how)
 
 
 async def said(connection: Connection, text: str) -> set[str]:
@@ -86,6 +86,17 @@ async def test_what_most_pages_say_leaves_the_index_and_what_each_says_of_its_ow
     assert (second.get("pages/stripped", 0), second["pages/changed"], second["chunks/embedded"]) == (0, 0, 0)
     assert second["boilerplate/left_out"] == 2 * 12  # each says it twice; the copy's body did not change
     assert (await snapshot(connection))[0] == before[0]
+
+
+async def test_no_signal_is_called_a_liar_for_what_was_taken_out(
+    site: LocalSite, database_url: str, connection: Connection
+) -> None:
+    change(site, site_of(LEGAL), etag='"always"')
+    succeeded(site, database_url)
+    change(site, site_of(LEGAL, nonce="2"), etag='"always"')
+    succeeded(site, database_url)
+    assert (await stats(connection))["boilerplate/left_out"] == 2 * 12
+    assert await rows(connection, "SELECT signal, agreed_runs, lies FROM source_signals") == [("etag", 1, 0)]
 
 
 async def test_a_redesign_changes_each_page_once(site: LocalSite, database_url: str, connection: Connection) -> None:
