@@ -4,7 +4,7 @@ Each finds its evidence in the page itself: names, what a heading says, a copyri
 What holds the main heading is never marked by name, and nothing here looks for the main text: see `core`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from lxml.html import HtmlElement
 
@@ -64,6 +64,8 @@ def mark_headed(outline: Outline) -> None:
     related pages come after the main text, and are never most of it.
     """
     prose = sums(0 if block.is_link else block.chars for block in outline.blocks)
+    links = sums(1 if block.link else 0 for block in outline.blocks)
+    sections: list[list[int]] = []
     for number, block in enumerate(outline.blocks):
         if block.reason is not None or not (block.kind == "heading" or block.chars <= 60) or number == outline.main:
             continue
@@ -72,13 +74,13 @@ def mark_headed(outline: Outline) -> None:
             continue
         if block.kind != "heading" and said != "share" and not _begins_region(outline, number):
             continue
-        start, end = _headed(outline, number)
+        sections = sections or _next_headings(outline.blocks)
+        start, end = _headed(outline, number, sections)
         if said == "share" and prose[end] - prose[start] > 200:
             end = number + 1
         if prose[start] * _MOST_BELOW < prose[end] - prose[start]:
             continue
-        linked = sum(1 for each in outline.blocks[start:end] if each.link)
-        if said == "related" and linked < 2:
+        if said == "related" and links[end] - links[start] < 2:
             continue
         mark(outline.blocks[start:end], said)
 
@@ -90,8 +92,21 @@ def _begins_region(outline: Outline, number: int) -> bool:
     )
 
 
-def _headed(outline: Outline, number: int) -> tuple[int, int]:
-    """Return the range of blocks that stand under a heading."""
+def _next_headings(blocks: Sequence[Block]) -> list[list[int]]:
+    """Return for each level of headings, 0 being any, which block after each is the next of it or above."""
+    found = []
+    for level in range(7):
+        after = [len(blocks)] * len(blocks)
+        for number in range(len(blocks) - 2, -1, -1):
+            other = blocks[number + 1]
+            is_next = other.kind == "heading" and (not level or other.level <= level)
+            after[number] = number + 1 if is_next else after[number + 1]
+        found.append(after)
+    return found
+
+
+def _headed(outline: Outline, number: int, sections: list[list[int]]) -> tuple[int, int]:
+    """Return the range of blocks that stand under a heading; `sections` are its `_next_headings`."""
     block = outline.blocks[number]
     best = None
     for above in outline.above(block.region):
@@ -107,13 +122,8 @@ def _headed(outline: Outline, number: int) -> tuple[int, int]:
         (outline.regions[above] for above in outline.above(block.region) if outline.regions[above].end > number + 1),
         outline.regions[0],
     )
-    for end in range(number + 1, parent.end):
-        other = outline.blocks[end]
-        if end == outline.main:
-            return number, end
-        if other.kind == "heading" and (not block.level or other.level <= block.level):
-            return number, end
-    return number, parent.end
+    end = min(parent.end, sections[block.level][number])
+    return number, outline.main if number < outline.main < end else end
 
 
 def _mark_copyright(outline: Outline) -> None:
@@ -169,6 +179,7 @@ def _mark_forms(outline: Outline) -> None:
         return
     before = sums(block.chars for block in outline.blocks)
     numbers: dict[HtmlElement, int] | None = None
+    seen: set[int] = set()
     for field in body.iter("input"):
         if field.get("type", "").lower() not in {"email", "search", "password"}:
             continue
@@ -176,7 +187,10 @@ def _mark_forms(outline: Outline) -> None:
             numbers = {region.element: number for number, region in enumerate(outline.regions)}
         region = next((numbers[above] for above in field.iterancestors() if above in numbers), 0)
         marked = _largest_small(outline, region, min(_FORM, int(before[-1] * _FOOTER)), before)
-        if marked is not None and not holds_main(outline.regions[marked].element):
+        if marked is None or marked in seen:
+            continue
+        seen.add(marked)
+        if not holds_main(outline.regions[marked].element):
             mark(outline.within(marked), "form")
 
 
