@@ -22,6 +22,9 @@ _WORD = re.compile(r"\w{4,}")  # shorter ones stand in every title
 _AGREES = 0.6
 """The share of the words of a stated title that the page's own title or heading has."""
 
+_OF_THE_SITE = frozenset({"Organization", "WebSite", "NewsMediaOrganization", "BreadcrumbList", "SearchAction"})
+"""Types of schema.org that a template writes on every page; their names end the titles of all pages."""
+
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 
 
@@ -43,7 +46,11 @@ def read_about(tree: HtmlElement, title: str | None, heading: str | None) -> Abo
     """Return what a page's structured data say; `title` is its `<title>`, `heading` the text of its main heading."""
     metas = _metas(tree)
     own = " ".join(filter(None, (title, heading)))
-    stated = [data for data in _objects(tree) if (name := _name(data)) is not None and _agrees(name, own)]
+    stated = [
+        data
+        for data in _objects(tree)
+        if (name := _name(data)) is not None and _agrees(name, own) and _OF_THE_SITE.isdisjoint(_types(data))
+    ]
     found: dict[str, str | None] = {
         "title": None,
         "description": None,
@@ -116,6 +123,11 @@ def _flat(value: object, depth: int = 0) -> Iterator[Mapping[str, Any]]:
         yield value
         for key in ("@graph", "mainEntity", "mainEntityOfPage"):
             yield from _flat(value.get(key), depth + 1)
+
+
+def _types(data: Mapping[str, Any]) -> list[str]:
+    value = data.get("@type")
+    return [each for each in (value if isinstance(value, list) else [value]) if isinstance(each, str)]
 
 
 def _name(data: Mapping[str, Any]) -> str | None:
