@@ -128,9 +128,21 @@ def mark_link_regions(outline: Outline, found: list[int]) -> None:
 def _is_in_text(outline: Outline, parent: int, child: int, before: list[int]) -> bool:
     """Return whether a paragraph or a list stands between main text: its links belong to that."""
     region, around = outline.regions[child], outline.regions[parent]
-    if region.element.tag not in _TEXTUAL:
+    if region.element.tag not in _TEXTUAL or before[region.start] <= before[around.start]:
         return False
-    return before[region.start] > before[around.start] and before[around.end] > before[region.end]
+    if before[around.end] > before[region.end]:
+        return True
+    # The last section of an index is text as those before it are, which stand under headings of their own.
+    return _is_headed(outline, region) and any(
+        each.place == region.place and before[each.start] > before[around.start] and _is_headed(outline, each)
+        for each in (outline.regions[other] for other in outline.children(parent))
+        if each is not region
+    )
+
+
+def _is_headed(outline: Outline, region: Region) -> bool:
+    above = outline.blocks[region.start - 1] if region.start else None
+    return above is not None and above.kind == "heading" and above.reason is None
 
 
 def _are_links(blocks: list[Block]) -> bool:

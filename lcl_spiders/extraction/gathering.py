@@ -29,6 +29,7 @@ class Gathering:
         self.quoted = 0
         self.kind = "text"
         self.marker = ""
+        self._code_start = 0
         self._span_end = -1  # how many parts there were when a span ended
         self._blocks = blocks
         self._link: str | None = None
@@ -63,10 +64,13 @@ class Gathering:
         """Enter inline code."""
         self.code += 1
         if self.code == 1:
+            self._code_start = len(self.parts)
             self.parts.append("`")
 
     def end_code(self) -> None:
         """Leave inline code; of an empty one nothing stays."""
+        if self.code == 0:  # it was no inline code
+            return
         self.code -= 1
         if self.code == 0:
             if self.parts and self.parts[-1] == "`":
@@ -104,6 +108,9 @@ class Gathering:
 
     def flush(self, region: int) -> None:
         """Make a block, or several where empty lines part them, of what was gathered."""
+        if self.code:  # what holds blocks is no inline code
+            del self.parts[self._code_start]
+            self.code = 0
         if not self.parts:
             return
         joined = "".join(self.parts)

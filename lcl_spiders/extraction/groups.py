@@ -17,6 +17,9 @@ _ENOUGH = 400  # characters of a member that count: a group is not its largest m
 _NEARLY = 0.9
 _LARGEST = 0.6  # of a group's text: a page's header, body and footer are no cards
 _MOST = 0.7  # of the members have what makes them cards or posts
+_PROSE = 80  # characters that are no link; a link or a date among so many is part of a sentence
+_SENTENCE = 5  # words
+_FEW = 0.2  # of the members; code in more is what people write in posts and sections, and no shop sells
 _NUMBER = re.compile(r"\d")
 
 
@@ -26,8 +29,9 @@ class Group:
 
     Attributes:
         chars: of all members' text, `linked` of it being link.
-        with_link: the share of members with a link, `with_number` with a digit (a date, a price), `with_title` with a
-            heading, or a link that stands alone.
+        with_link: the share of members with a link that leads on, `with_fact` with a line that has a digit (a date, a
+            price), both outside of sentences; `with_number` with any digit, `with_title` with a heading, or a link that
+            stands alone, `with_code` with a code block.
         prose: the mean of the members' characters that are no link.
         is_distinct: members lead to different pages, as cards do and the lines of one card do not.
     """
@@ -36,15 +40,21 @@ class Group:
     chars: int
     linked: int
     with_link: float
+    with_fact: float
     with_number: float
     with_title: float
+    with_code: float
     prose: float
     is_distinct: bool
 
     @property
     def are_cards(self) -> bool:
-        """Whether the members are what a listing lists: each has a title, and a link or a number."""
-        return self.with_title >= _MOST and max(self.with_link, self.with_number) >= _MOST and self.is_distinct
+        """Whether the members are what a listing lists: each has a title, and a link that leads on, a date or a price.
+
+        The sections of a text have titles, too, and links and years in their sentences.
+        """
+        is_told = self.with_title >= _MOST and max(self.with_link, self.with_fact) >= _MOST
+        return is_told and self.is_distinct and self.with_code <= _FEW
 
     @property
     def are_posts(self) -> bool:
@@ -91,9 +101,11 @@ def _group(outline: Outline, numbers: list[int]) -> Group | None:
         tuple(number for number, _ in members),
         chars,
         linked,
-        sum(any(block.link for block in blocks) for _, blocks in members) / count,
+        sum(_has_link(_lines(blocks)) for _, blocks in members) / count,
+        sum(any(map(_is_fact, _lines(blocks))) for _, blocks in members) / count,
         sum(any(_NUMBER.search(block.text) for block in blocks) for _, blocks in members) / count,
         sum(map(_has_title, (blocks for _, blocks in members))) / count,
+        sum(any(block.kind == "code" for block in blocks) for _, blocks in members) / count,
         (chars - linked) / count,
         len(set(links)) >= len(links) * _MOST,
     )
@@ -109,6 +121,37 @@ def _has_title(blocks: list[Block]) -> bool:
     if any(block.kind == "heading" for block in blocks):
         return True
     return any(len(block.link_text) >= _TITLE for block in blocks[:2])
+
+
+def leads_on(block: Block) -> bool:
+    """Return whether a link is a line's own, or stands at its end, as in "The bridge was opened … Read more"."""
+    if not block.link:
+        return False
+    return block.chars - block.linked < _PROSE or (block.link_text != "" and block.text.endswith(block.link_text))
+
+
+def _has_link(blocks: list[Block]) -> bool:
+    """Return whether a link leads on from a member; without a heading, any link may be its title."""
+    if any(block.kind == "heading" for block in blocks):
+        return any(map(leads_on, blocks))
+    return any(block.link for block in blocks)
+
+
+def _lines(blocks: list[Block]) -> list[Block]:
+    """Return the blocks of a member but for the items of a list that it has among others."""
+    return [block for number, block in enumerate(blocks) if not (number and block.marker)]
+
+
+def _is_fact(block: Block) -> bool:
+    """Return whether one of its lines is a date, a price, a place with a number: short, and no sentence."""
+    if block.kind == "table":
+        return True
+    return block.kind in {"text", "term"} and any(
+        len(line) < _PROSE
+        and _NUMBER.search(line) is not None
+        and not (line.endswith((".", "!", "?")) and len(line.split()) >= _SENTENCE)
+        for line in block.text.split("\n")
+    )
 
 
 def _weight(outline: Outline, group: Group) -> float:

@@ -7,6 +7,7 @@ from lxml.html import HtmlElement
 
 from lcl_spiders.extraction.blocks import Outline
 from lcl_spiders.extraction.groups import Group
+from lcl_spiders.extraction.parts import shown_texts
 from lcl_spiders.extraction.phrases import NEEDS_SCRIPTS
 
 Kind = Literal["article", "listing", "documentation", "table", "thread", "shell"]
@@ -103,7 +104,7 @@ def _mount(tree: HtmlElement) -> str | None:
         return None
     for element in tree.iter("div", "main", "section", "app-root"):
         name = element.tag if "-" in element.tag else element.get("id", "").lower()
-        if name in _MOUNTS and len(" ".join(" ".join(element.itertext()).split())) < _NOTHING:
+        if name in _MOUNTS and len(" ".join(" ".join(shown_texts(element)).split())) < _NOTHING:
             return f"<{element.tag}> {name} is empty" if name != element.tag else f"<{name}> is empty"
     return None
 

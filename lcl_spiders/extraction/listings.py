@@ -5,7 +5,8 @@ from collections.abc import Callable
 from lcl_spiders.extraction.blocks import Block, Outline
 from lcl_spiders.extraction.core import mark_around, mark_before_heading, mark_link_regions, mark_outside, weights
 from lcl_spiders.extraction.frame import mark
-from lcl_spiders.extraction.groups import Group
+from lcl_spiders.extraction.groups import Group, leads_on
+from lcl_spiders.extraction.markdown import escaped, fenced
 
 PART_OF_A_CARD = "part of a card"
 """The reason of blocks whose text stands in that of their card."""
@@ -38,18 +39,20 @@ def join_cards(outline: Outline, cards: Group, absolute: Callable[[str], str | N
         if not blocks:
             continue
         title = title_of(blocks)
-        link = next((block.link for block in blocks if block.link), None) if title is None else title.link
-        link = link or next((block.link for block in blocks if block.link), None)
+        link = title.link if title is not None else None
+        link = link or next((block.link for block in blocks if leads_on(block)), None)
         is_tile = all(block.is_link for block in blocks)
         lines = []
         for block in blocks:
             url = absolute(link) if block is title and link is not None and absolute is not None else None
             if url is not None and f"]({url})" not in block.text:
                 lines.append(_with_link(block, url))
+            elif block.kind == "code":
+                lines.append(fenced(block.text))
             elif block is title or is_tile:
-                lines.append(block.text)
+                lines.append(escaped(block.text))
             elif line := _without_action(block, link):
-                lines.append(line)
+                lines.append(escaped(line))
         first = blocks[0]
         mark(blocks[1:], PART_OF_A_CARD)
         first.kind, first.level, first.marker, first.indent, first.quoted = "card", 0, "", 0, 0

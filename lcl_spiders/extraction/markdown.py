@@ -28,6 +28,17 @@ def write(blocks: Iterable[Block]) -> str:
     return "\n".join(lines)
 
 
+def escaped(text: str) -> str:
+    """Return a text without what would be read as the mark of a heading or a quotation."""
+    return _MARK.sub(r"\\", text) if text[0] in "#>" or "\n#" in text or "\n>" in text else text
+
+
+def fenced(code: str) -> str:
+    """Return code as a fenced block, by a fence that it has no run of."""
+    fence = "`" * max([3, *(len(run) + 1 for run in _FENCES.findall(code))])
+    return f"{fence}\n{code}\n{fence}"
+
+
 def _belongs_to(block: Block, before: Block) -> bool:
     """Return whether no empty line parts two blocks: items of one list, a term and its definition."""
     if block.marker == ": " or block.kind == before.kind == "term":
@@ -41,10 +52,9 @@ def _drawn(block: Block) -> str:
     if block.kind == "heading":
         text = f"{'#' * block.level} {' '.join(text.split())}"
     elif block.kind == "code":
-        fence = "`" * max([3, *(len(run) + 1 for run in _FENCES.findall(text))])
-        text = f"{fence}\n{text}\n{fence}"
-    elif text[0] in "#>" or "\n#" in text or "\n>" in text:
-        text = _MARK.sub(r"\\", text)
+        text = fenced(text)
+    elif block.kind != "card":  # whose lines are written already
+        text = escaped(text)
     if not (block.marker or block.indent or block.quoted):
         return text
     quote = "> " * block.quoted

@@ -82,6 +82,9 @@ SOFT = frozenset({"comments", "related", "sidebar", "tags"})
 """Reasons that the text around an element may overrule: a thread is made of comments, and a column of teasers may be
 all that a page has."""
 
+AMBIGUOUS = frozenset({"navigation", "advertisement", "header", "tools", "share", "search"})
+"""Reasons whose words mean something else on some sites: the dishes of a menu, ads of a market, prices of shares."""
+
 
 @lru_cache(maxsize=8_192)
 def reason(tag: str, role: str | None, names: str, identifier: str) -> str | None:

@@ -1,6 +1,7 @@
 """A parsed page -> its outline, in one walk over its elements."""
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Collection
 from functools import lru_cache
 
 from lxml import etree
@@ -10,14 +11,23 @@ from lcl_spiders.extraction import tags
 from lcl_spiders.extraction.blocks import Outline, Region
 from lcl_spiders.extraction.gathering import BREAK, Gathering
 from lcl_spiders.extraction.headings import main_heading
-from lcl_spiders.extraction.names import SOFT
-from lcl_spiders.extraction.parts import holds_main, is_anchor_sign, is_hidden, is_too_much, part_of_site
+from lcl_spiders.extraction.names import AMBIGUOUS, SOFT
+from lcl_spiders.extraction.parts import (
+    holds_main,
+    is_anchor_sign,
+    is_hidden,
+    is_too_much,
+    is_too_much_text,
+    part_of_site,
+    text_length,
+    unlinked_length,
+)
 from lcl_spiders.extraction.tables import is_data, markdown_of
 
 _OF_SECTIONS = frozenset({"main", "article", "section", "li", "td", "figure", "blockquote"})
 _DIGITS = str.maketrans("", "", "0123456789")
 _TEXT = etree.XPath("string()")
-_CODE_TEXTS = etree.XPath(".//text()[not(ancestor::button or ancestor::script or ancestor::style)]")
+_CODE_TEXTS = etree.XPath(".//text()[not(ancestor::button or ancestor::script or ancestor::style)] | .//br | .//div")
 
 Absolute = Callable[[str], str | None]
 
@@ -28,7 +38,11 @@ def outline(tree: HtmlElement, absolute: Absolute | None = None) -> Outline:
     Links are text only, unless `absolute` gives the URLs with which they are written as Markdown's.
     """
     body = tree.find("body")
-    found = _Walk(tree if body is None else body, absolute).outline
+    root = tree if body is None else body
+    walk = _Walk(root, absolute)
+    if doubted := walk.doubted():
+        walk = _Walk(root, absolute, doubted)
+    found = walk.outline
     title = next((" ".join(_TEXT(each).split()) for each in tree.iter("title")), "")
     found.main = main_heading(found.blocks, title)
     return found
@@ -37,12 +51,13 @@ def outline(tree: HtmlElement, absolute: Absolute | None = None) -> Outline:
 class _Walk:
     """The regions that are open, and the walk that opens and closes them."""
 
-    def __init__(self, root: HtmlElement, absolute: Absolute | None) -> None:
+    def __init__(self, root: HtmlElement, absolute: Absolute | None, doubted: Collection[str] = ()) -> None:
         self.outline = Outline()
         self._text = Gathering(self.outline.blocks)
         self._absolute = absolute
         self._root = root
-        self._whole = len(_TEXT(root))
+        self._doubted = doubted
+        self._whole = text_length(root)
         self._places: dict[tuple[int, str, str], int] = {}
         self._open: list[int] = []
         self._sections: list[bool] = []
@@ -51,6 +66,16 @@ class _Walk:
         self._said: str | None = None  # what the element that was met last is called, as far as that leaves a doubt
         self._tiles: list[HtmlElement] = []  # links that hold blocks
         self._walk()
+
+    def doubted(self) -> set[str]:
+        """Return the reasons that took so much text together that it is no frame: each dish of a "menu"."""
+        if not is_too_much_text(self.outline.skipped_chars, self._whole):
+            return set()
+        taken: Counter[str] = Counter()
+        for element, why in self.outline.skipped:
+            if why in AMBIGUOUS and why not in self._doubted:
+                taken[why] += max(unlinked_length(element), 0)
+        return {why for why, chars in taken.items() if is_too_much_text(chars, self._whole)}
 
     def _walk(self) -> None:
         walker = etree.iterwalk(self._root, events=("start", "end"))
@@ -78,13 +103,19 @@ class _Walk:
 
     def _start(self, element: HtmlElement, sort: int) -> bool:
         """Begin what an element begins; False where nothing in it is to be walked."""
-        if sort == tags.INLINE:
+        if sort <= tags.INLINE:
+            # What scripts would write from it, as "in three days", is what it says itself.
+            if sort == tags.TIME and not len(element) and not element.text and (stated := element.get("datetime")):
+                self._text.parts.append(stated)
             return True
         if sort == tags.BREAK:
             self._text.parts.append(BREAK)
         elif sort == tags.CODE:
             self._text.begin_code()
-        elif sort == tags.SKIP or self._is_left_out(element, sort):
+        elif sort == tags.SKIP:
+            # The question that opens its answer is a button in a heading.
+            return element.tag == "button" and self._text.heading > 0
+        elif self._is_left_out(element, sort):
             return False
         elif sort == tags.SPAN:
             self._text.separate()
@@ -137,7 +168,7 @@ class _Walk:
         if sort == tags.CODE:
             text.end_code()
             return
-        if sort == tags.BREAK:
+        if sort in {tags.BREAK, tags.SKIP}:
             return
         self._close_region()
         if sort == tags.HEADING:
@@ -175,8 +206,10 @@ class _Walk:
                 self._said = said
                 return False
             why = said
-            chars = len(_TEXT(element))
+            chars = text_length(element)
             if is_too_much(element, chars, self._whole):
+                return False
+            if why in self._doubted and unlinked_length(element) * 2 > chars:
                 return False
         self.outline.skipped.append((element, why))
         self.outline.skipped_chars += chars
@@ -203,12 +236,16 @@ class _Walk:
 
 
 def _code(element: HtmlElement) -> str:
-    """Return the text of a code block as it is written, without the button that copies it."""
-    if next(element.iter("button", "script", "style"), None) is None:
-        text = str(_TEXT(element))
-    else:
-        text = "".join(_CODE_TEXTS(element))
-    return text.strip("\n").rstrip()
+    """Return the text of a code block as it is shown, without the button that copies it."""
+    if next(element.iter("button", "script", "style", "br", "div"), None) is None:
+        return str(_TEXT(element)).strip("\n").rstrip()
+    parts: list[str] = []
+    for node in _CODE_TEXTS(element):
+        if isinstance(node, str):
+            parts.append(node)
+        elif node.tag == "br" or (parts and not parts[-1].endswith("\n")):  # each line may be an element of its own
+            parts.append("\n")
+    return "".join(parts).strip("\n").rstrip()
 
 
 def _is_tile(link: HtmlElement) -> bool:

@@ -14,6 +14,7 @@ _ANCHORS = frozenset({"¶", "#", "§", "🔗"})
 _UNSEEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
 _NO_LETTERS = re.compile(r"[\W_]+")
 _TEXT = etree.XPath("string()")
+_SHOWN = etree.XPath(".//text()[not(parent::script or parent::style)]")
 
 
 def part_of_site(element: HtmlElement, *, is_inside: bool) -> str | None:
@@ -31,8 +32,14 @@ def part_of_site(element: HtmlElement, *, is_inside: bool) -> str | None:
 
 
 def is_hidden(element: HtmlElement) -> bool:
-    """Return whether an element says that it is not shown (html.spec.whatwg.org, section 6.1; CSS)."""
-    if element.get("hidden") is not None:
+    """Return whether an element says that it is not shown (html.spec.whatwg.org, section 6.1; CSS).
+
+    Panels of tabs are shown one at a time, and what is hidden until it is found is to be found: they are text.
+    """
+    hidden = element.get("hidden")
+    if element.get("role") == "tabpanel" or (hidden is not None and hidden.strip().lower() == "until-found"):
+        return False
+    if hidden is not None:
         return True
     style = element.get("style")
     return style is not None and _UNSEEN.search(style) is not None
@@ -43,6 +50,21 @@ def is_anchor_sign(link: HtmlElement) -> bool:
     return len(link) == 0 and link.text is not None and link.text.strip() in _ANCHORS
 
 
+def shown_texts(element: HtmlElement) -> list[str]:
+    """Return the texts of an element in order, without scripts and style sheets."""
+    return [str(text) for text in _SHOWN(element)]
+
+
+def text_length(element: HtmlElement) -> int:
+    """Return the characters of an element's text; scripts and style sheets in it are none."""
+    return len(_TEXT(element)) - sum(len(code.text or "") for code in element.iter("script", "style"))
+
+
+def unlinked_length(element: HtmlElement) -> int:
+    """Return the characters of an element's text that are no link."""
+    return text_length(element) - sum(len(_TEXT(link)) for link in element.iter("a"))
+
+
 def holds_main(element: HtmlElement) -> bool:
     """Return whether an element holds what no part of a site's frame holds."""
     return next(element.iter("main", "h1"), None) is not None
@@ -50,9 +72,12 @@ def holds_main(element: HtmlElement) -> bool:
 
 def is_too_much(element: HtmlElement, chars: int, whole: int) -> bool:
     """Return whether an element of `chars` characters has too much text without links to be a part of the frame."""
-    if chars <= whole * _TOO_MUCH:
-        return False
-    return chars - sum(len(_TEXT(link)) for link in element.iter("a")) > whole * _TOO_MUCH
+    return is_too_much_text(chars, whole) and is_too_much_text(unlinked_length(element), whole)
+
+
+def is_too_much_text(chars: int, whole: int) -> bool:
+    """Return whether so many of a page's characters are no part of its frame, whatever it is called."""
+    return chars > whole * _TOO_MUCH
 
 
 def _is_anchor(element: HtmlElement) -> bool:

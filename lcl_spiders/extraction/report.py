@@ -6,6 +6,7 @@ from typing import Any
 
 from lcl_spiders.extraction.extract import Reading
 from lcl_spiders.extraction.listings import PART_OF_A_CARD
+from lcl_spiders.extraction.parts import shown_texts
 
 _SAMPLE = 200
 
@@ -31,7 +32,7 @@ def left_out(reading: Reading) -> list[LeftOut]:
     found += [
         LeftOut(reason, len(text), text[:_SAMPLE])
         for element, reason in content.outline.skipped
-        if (text := " ".join(" ".join(element.itertext()).split()))
+        if (text := " ".join(" ".join(shown_texts(element)).split()))
     ]
     for reason, blocks in groupby(content.outline.blocks, key=lambda block: block.reason):
         if reason is None or reason == PART_OF_A_CARD:

@@ -37,7 +37,8 @@ def is_data(table: HtmlElement) -> bool:
 def markdown_of(table: HtmlElement) -> str:
     """Return a table of data as a Markdown table (GitHub Flavored Markdown, section 4.10), its caption above it.
 
-    The first row is the header. A cell that spans columns or rows has its text in the first of them.
+    The first row is the header, and the only one that is as wide as the widest: the others may have fewer cells, so
+    that one wide row costs a table no more than itself. A cell that spans columns or rows has its text in the first.
     """
     etree.strip_elements(table, "script", "style", "noscript", "template", with_tail=False)
     lines: list[list[str]] = []
@@ -57,7 +58,8 @@ def markdown_of(table: HtmlElement) -> str:
     if not lines:
         return ""
     width = max(map(len, lines))
-    drawn = [f"| {' | '.join([*cells, *[''] * (width - len(cells))])} |" for cells in lines]
+    lines[0] += [""] * (width - len(lines[0]))
+    drawn = [f"| {' | '.join(cells)} |" for cells in lines]
     drawn.insert(1, f"| {' | '.join(['---'] * width)} |")
     caption = next((_line(each) for each in table.iterchildren("caption")), "")
     return "\n".join([caption, "", *drawn] if caption else drawn)

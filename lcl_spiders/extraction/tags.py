@@ -5,6 +5,7 @@ A sort above `SKIP`, and an element that is not in `SORTS`, begins another block
 
 from typing import Final
 
+TIME: Final = -1
 INLINE: Final = 0
 SPAN: Final = 1
 LINK: Final = 2
@@ -27,9 +28,10 @@ HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
 
 _NAMES = {
     INLINE: """
-        b i u s em strong small big sub sup del ins mark abbr cite q time label font bdi bdo data dfn acronym wbr ruby
+        b i u s em strong small big sub sup del ins mark abbr cite q label font bdi bdo data dfn acronym wbr ruby
         rb rt rp strike nobr var tt img output picture slot
     """,
+    TIME: "time",
     SPAN: "span",
     LINK: "a",
     CODE: "code kbd samp",

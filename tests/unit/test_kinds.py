@@ -98,6 +98,46 @@ def test_a_kind_is_recognised_by_what_stands_on_the_page(head: str, body: str, e
     assert content.recognised.evidence
 
 
+CODE = "<pre>make fox\n\n# and run</pre>"
+SECTIONS = {
+    "years in sentences": "<h2>Step {n}</h2><p>In 191{n} the foxes came to the town.</p>",
+    "lists": "<h2>Step {n}</h2><p>These foxes came:</p><ul><li>{n} red ones<li>4 old ones</ul>",
+    "links in sentences": "<h2>Step {n}</h2><p>See <a href=/{n}>how it was</a>. " + PROSE + "</p>",
+    "code": "<h2><a href=#{n}>Step {n}</a></h2><p>{n} May</p>" + CODE,
+    "questions": "<h2><button>What of {n} foxes?</button></h2><div><p>" + PROSE + "</p></div>",
+}
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_the_sections_of_a_text_are_no_cards_and_keep_their_headings_lists_and_code(section: str) -> None:
+    markup = SECTIONS[section]
+    sections = "".join(f"<section>{markup.format(n=n)}</section>" for n in range(1, 6))
+    content = read(f"<main><h1>Foxes</h1>{sections}</main>")
+    assert kind(content) != "listing"
+    assert content.text.count("\n\n## ") == 5
+    assert content.text.count("```\nmake fox\n\n# and run\n```") == (5 if section == "code" else 0)
+    assert content.text.count("\n- ") == (10 if section == "lists" else 0)
+
+
+def test_code_in_a_card_is_code_and_a_link_in_a_sentence_is_not_that_of_its_title() -> None:
+    cards = "".join(f"<div><h3><a href=/e/{n}>Fox {n}</a></h3><p>{n} May</p></div>" for n in range(60))
+    odd = f"<div><h3>Fox without a page</h3><p>7 May</p><p>See <a href=/x>this</a>. {PROSE}</p>{CODE}</div>"
+    text = kept(f"<h1>Foxes</h1><div>{cards}{odd}</div>")
+    assert "\n\nFox without a page\n7 May\n" in text
+    assert "\n```\nmake fox\n\n# and run\n```" in text
+
+
+def test_a_date_that_scripts_would_write_is_part_of_its_card() -> None:
+    markup = '<div><h3><a href="/e/{n}">{title}</a></h3><time datetime="2027-05-0{n}T20:00"></time><p>{place}</p></div>'
+    content = read(cards(markup))
+    assert kind(content) == "listing"
+    assert all(f"\n2027-05-0{n}T20:00\n" in content.text for n in range(1, len(EVENTS) + 1))
+
+
+def test_an_element_that_holds_nothing_but_a_script_is_empty() -> None:
+    assert kind(read("<div id=app><script>" + "start();" * 50 + "</script></div>")) == "shell"
+
+
 def test_a_table_of_contents_is_text_of_documentation() -> None:
     links = "".join(f"<li><a href=/{n}.html>Chapter {n}</a></li>" for n in range(9))
     generator = "<meta name=generator content='DocBook XSL'>"

@@ -119,3 +119,40 @@ def test_a_poor_result_falls_back_to_the_next_way() -> None:
     assert content.text == PROSE.strip()
     assert content.extractor == "trafilatura"
     assert [way.partition(":")[0] for way in content.tried] == ["article", "trafilatura"]
+
+
+SCRIPT = f"<script>{'run();' * 5_000}</script>"
+FOXES = ("red fox", "old fox", "grey fox", "quick fox", "brown fox", "lazy fox")
+DISHES = "".join(
+    f"<div class=menu-item><h3>Soup of the {fox}</h3><p>with bread, butter and a view of the harbour</p></div>"
+    for fox in FOXES
+)
+
+
+@pytest.mark.parametrize("around", ["<div class=menu>{}</div>", "<div class=menu-list>{}</div>", "{}"])
+@pytest.mark.parametrize("script", ["", SCRIPT])
+def test_the_dishes_of_a_menu_are_no_navigation(around: str, script: str) -> None:
+    text = kept(f"<nav><ul>{MENU}</ul></nav><h1>The tavern</h1>{around.format(DISHES)}{script}")
+    assert text.count("with bread, butter") == len(FOXES)
+    assert "Part 3" not in text
+
+
+@pytest.mark.parametrize("tag", ["nav", "footer"])
+def test_a_script_in_a_part_of_the_frame_is_no_text_of_it(tag: str) -> None:
+    sentence = "The society of foxes has an office in the old harbour, as you may know."
+    content = read(f"{ARTICLE}<{tag}><p>{sentence}</p>{SCRIPT}</{tag}>")
+    assert content.text == BARE
+    assert content.outline is not None
+    assert content.outline.skipped_chars == len(sentence)
+
+
+def test_panels_that_a_reader_opens_are_text_and_what_is_hidden_for_good_is_not() -> None:
+    panels = f"<div role=tabpanel hidden><h2>Dens</h2><p>{PROSE}</p></div><p hidden=until-found>Foxes may be found.</p>"
+    text = kept(f"<main>{ARTICLE}{panels}<p hidden>Never shown to anybody.</p></main>")
+    assert text == f"{BARE}\n\n## Dens\n\n{PROSE.strip()}\n\nFoxes may be found."
+
+
+def test_the_last_section_of_an_index_stays_as_those_before_it() -> None:
+    sections = "".join(f"<h2>{c}</h2><p><a href=/{c}1>{c}sted</a>, <a href=/{c}2>{c}dorp</a></p>" for c in "ABCDEF")
+    text = kept(f"<main><h1>Towns</h1>{sections}</main>")
+    assert [line for line in text.split("\n\n") if "sted" in line] == [f"{c}sted, {c}dorp" for c in "ABCDEF"]

@@ -25,6 +25,9 @@ def written(markup: str, links: str = "cards") -> str:
         ("<dl><dt>a<dt>b<dd><p>Both.</p><p>Again.</p></dl>", "a\nb\n: Both.\n\nAgain."),
         ("<pre><code>x = 1\n  y</code></pre>", "```\nx = 1\n  y\n```"),
         ("<pre>x<button>Copy</button> y</pre>", "```\nx y\n```"),
+        ("<pre>one<br>two<br><br>four</pre>", "```\none\ntwo\n\nfour\n```"),
+        ("<pre><code><div>one</div><div>two</div></code></pre>", "```\none\ntwo\n```"),
+        ("<code><div>one</div><div>two</div></code>", "one\n\ntwo"),
         ("<pre>a ``` b</pre>", "````\na ``` b\n````"),
         ("<p>Call <code>f(x)</code>, <kbd></kbd><code><span>g</span></code>.</p>", "Call `f(x)`, `g`."),
         ("<p><b>Bold</b> and <i>not</i></p>", "Bold and not"),
@@ -39,8 +42,12 @@ def written(markup: str, links: str = "cards") -> str:
             "| m |  |\n| --- | --- |\n| a | b |\n|  | c |",
         ),
         ("<table><tr><td>k<td>v</tr></table>", "| k | v |\n| --- | --- |"),
+        ("<table><tr><td>k<td>v<tr><td>w</table>", "| k | v |\n| --- | --- |\n| w |"),
+        ("<table><tr><td>k<tr><td>v<td>w</table>", "| k |  |\n| --- | --- |\n| v | w |"),
         ("<table role=presentation><tr><td><p>left</p><td><p>right</p></table>", "left\n\nright"),
         ("<p>See <a href=../other?utm_source=x#y>the other</a>.</p>", "See the other."),
+        ("<h2><button>Where do foxes live?</button></h2><p>There.</p>", "## Where do foxes live?\n\nThere."),
+        ("<p>On <time datetime=2027-05-03></time>, <time datetime=2027-05-04>4 May</time></p>", "On 2027-05-03, 4 May"),
         ("<p>20:00<span>x</span></p>", "20:00x"),
         ("<p><span>20:00</span><span>Town hall</span></p>", "20:00 Town hall"),
         ("<p>a<script>run()</script>b<!-- c --><style>d{}</style></p><p hidden>e</p>", "ab"),
@@ -59,3 +66,8 @@ def test_an_edit_of_one_cell_changes_one_line_of_a_table() -> None:
     table = "<table><tr><th>Who<th>Age</tr><tr><td>fox<td>{}</tr><tr><td>dog<td>7</tr></table>"
     before, after = (written(table.format(age)).split("\n") for age in ("1", "a much longer text"))
     assert [old == new for old, new in zip(before, after, strict=True)] == [True, True, False, True]
+
+
+def test_one_wide_row_costs_a_table_no_more_than_itself() -> None:
+    markup = f"<table><tr>{'<td>x' * 1_000}</tr>{'<tr><td>a<td>b' * 1_000}</table>"
+    assert len(written(markup)) < 4 * len(markup)
