@@ -118,6 +118,18 @@ async def learn(connection: Connection, source_id: UUID, found: Collection[Learn
     await connection.execute(_SQL["learn"], values)
 
 
+async def read_anew(connection: Connection, source_id: UUID, forgotten: Collection[Unit], also: Sequence[str]) -> None:
+    """Let pages be downloaded and read at their next check, inside a `write` transaction: their texts may lack units.
+
+    Those of the kinds on which pages of the sample have units that are `forgotten`; where there are any, `also` those
+    of other kinds.
+    """
+    if forgotten:
+        kinds, hashes = [kind for kind, _ in forgotten], [unit for _, unit in forgotten]
+        values = {"source_id": source_id, "kinds": kinds, "unit_hashes": hashes, "also": list(also)}
+        await connection.execute(_SQL["read_anew"], values)
+
+
 async def applied(connection: Connection, source_id: UUID, texts: Mapping[Unit, str | None]) -> None:
     """Note that no stored page has these units any more, inside a `write` transaction; `texts`: how each begins."""
     kinds, hashes = [kind for kind, _ in texts], [unit for _, unit in texts]

@@ -78,6 +78,24 @@ ON CONFLICT (source_id, kind, unit_hash) DO UPDATE
 SET pages = EXCLUDED.pages,
     sampled = EXCLUDED.sampled
 
+-- read_anew --
+WITH lacking AS (
+    SELECT DISTINCT u.kind
+    FROM unnest(%(kinds)s::text[], %(unit_hashes)s::bytea[]) AS u (kind, unit_hash)
+    JOIN page_samples AS s
+        ON s.source_id = %(source_id)s
+        AND s.kind = u.kind
+        AND u.unit_hash = ANY (s.units)
+)
+
+UPDATE page_checks AS c
+SET reader = ''
+WHERE c.source_id = %(source_id)s
+  AND (
+      c.kind IN (SELECT kind FROM lacking)
+      OR (EXISTS (SELECT FROM lacking) AND c.kind = ANY (%(also)s::text[]))
+  )
+
 -- applied --
 UPDATE source_boilerplate AS b
 SET applied_at = coalesce(b.applied_at, now()),

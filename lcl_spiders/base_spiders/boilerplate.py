@@ -33,7 +33,7 @@ FLOOR = 10
 """Pages of one kind that have a unit which is learned, at least."""
 
 SHARE = 0.5
-"""The share of the sample's pages of one kind that have it; a unit that is known stays so down to half of that."""
+"""The share of the sample's pages of one kind that have it; a unit that is known stays so down to half of both."""
 
 LISTING = "listing"
 UNTOLD = frozenset({LISTING, "shell"})
@@ -100,16 +100,17 @@ NOTHING = Boilerplate()
 def judged(found: Repeated, known: Sequence[Learned]) -> list[Learned]:
     """Return what is boilerplate by what the sample shows, at most `MOST` units, those on most pages first.
 
-    What is known stays known while too few pages of its kind have been read to say otherwise.
+    What is known stays known while too few pages of its kind have been read to say otherwise: fewer than it was counted
+    on, and than can have anything learned of them.
     """
     before = {(each.kind, each.unit_hash) for each in known}
     learned = []
     for (kind, unit), count in found.pages.items():
         sampled = found.sampled[kind]
-        least = SHARE / 2 if (kind, unit) in before else SHARE
-        if count >= FLOOR and count >= least * sampled:
+        part = 2 if (kind, unit) in before else 1
+        if count * part >= FLOOR and count * part >= SHARE * sampled:
             learned.append(Learned(kind, unit, count, sampled))
-    learned += [each for each in known if found.sampled.get(each.kind, 0) < FLOOR / SHARE]
+    learned += [each for each in known if found.sampled.get(each.kind, 0) < min(FLOOR / SHARE, each.sampled)]
     distinct = {(each.kind, each.unit_hash): each for each in reversed(learned)}
     return sorted(distinct.values(), key=lambda each: (-each.pages / each.sampled, each.kind, each.unit_hash))[:MOST]
 
@@ -140,7 +141,8 @@ async def learn(spider: SourceSpider) -> AsyncIterator[PageItem]:
     """Store what the sample shows by now, for the runs to come, and yield the stored pages that have any of it.
 
     So a page that was read in this run with what was not known yet is changed once, and compared in the next run
-    without it. Where pages are to be kept whole, all is forgotten: it is learned anew when that ends.
+    without it. What is no boilerplate any more, and is still on some pages, comes back as these are read again. Where
+    pages are to be kept whole, all is forgotten: it is learned anew when that ends.
     """
     run, before = spider.run, spider.boilerplate
     if spider.config.boilerplate == "kept":
@@ -148,11 +150,14 @@ async def learn(spider: SourceSpider) -> AsyncIterator[PageItem]:
         return
     if not before.is_sampled or run.arguments.max_pages is not None:  # a few pages may all be of one corner
         return
-    repeated = partial(boilerplate.repeated, source_id=run.source.id, reader=spider.reads_as, least=FLOOR)
+    repeated = partial(boilerplate.repeated, source_id=run.source.id, reader=spider.reads_as, least=FLOOR // 2)
     found = judged(await run.runtime.use_connection(repeated), before.known)
+
+    forgotten = {*map(_unit, before.known)} - {*map(_unit, found)}
 
     async def store(connection: Connection) -> None:
         await boilerplate.learn(connection, run.source.id, found)
+        await boilerplate.read_anew(connection, run.source.id, forgotten, [LISTING])
         await boilerplate.trim(connection, run.source.id, SAMPLE)
 
     await _write(run, store)

@@ -119,6 +119,21 @@ async def test_a_redesign_changes_each_page_once(site: LocalSite, database_url: 
     assert {row[3] for row in (await snapshot(connection))[0]} == {row[3] for row in before[0]}
 
 
+async def test_what_is_no_boilerplate_any_more_comes_back_to_the_pages_that_still_say_it(
+    site: LocalSite, database_url: str, connection: Connection
+) -> None:
+    succeeded(site, database_url)
+    assert await said(connection, LEGAL) == {"/legal"}
+    rest = {f"/{topic}" for topic in TOPICS[:3]}
+    change(site, {f"/{topic}": article(topic) for topic in TOPICS[3:]})  # the rest stays as it is, to the byte
+    succeeded(site, database_url)
+    assert await value(connection, "SELECT count(*) FROM source_boilerplate") == 0
+    succeeded(site, database_url)
+    assert await said(connection, LEGAL) == {"/legal", *rest}
+    succeeded(site, database_url)
+    assert (await stats(connection))["pages/same_body"] == len(TOPICS) + 2
+
+
 async def test_what_an_earlier_run_did_not_come_to_is_taken_out_before_anything_is_asked_for(
     site: LocalSite, database_url: str, connection: Connection
 ) -> None:

@@ -119,6 +119,13 @@ def test_what_is_known_stays_known_while_few_pages_were_read_in_a_new_way() -> N
     assert judged(Repeated({"article": 20}, {}), learned(LEGAL)) == []
 
 
+def test_on_a_small_site_what_few_pages_say_any_more_is_forgotten() -> None:
+    known = learned(LEGAL, pages=10, sampled=12)
+    for pages, expected in ((9, known), (FLOOR // 2, known), (FLOOR // 2 - 1, []), (0, [])):
+        found = judged(Repeated({"article": 12}, {("article", unit_hash(LEGAL)): pages}), known)
+        assert [each.unit_hash for each in found] == [each.unit_hash for each in expected]
+
+
 def test_a_kind_is_only_rid_of_its_own_boilerplate_and_listings_of_all() -> None:
     known = Boilerplate(learned(LEGAL, kind="thread"))
     text = f"{OWN}\n\n{LEGAL}"
