@@ -49,7 +49,7 @@ def read_about(tree: HtmlElement, title: str | None, heading: str | None) -> Abo
     stated = [
         data
         for data in _objects(tree)
-        if (name := _name(data)) is not None and _agrees(name, own) and _OF_THE_SITE.isdisjoint(_types(data))
+        if (name := _name(data)) is not None and _agrees(name, own, heading) and _OF_THE_SITE.isdisjoint(_types(data))
     ]
     found: dict[str, str | None] = {
         "title": None,
@@ -64,7 +64,7 @@ def read_about(tree: HtmlElement, title: str | None, heading: str | None) -> Abo
         found["published"] = found["published"] or iso(data.get("datePublished"))
         found["modified"] = found["modified"] or iso(data.get("dateModified"))
     shared = metas.get("og:title")
-    if shared is None or _agrees(shared, own):
+    if shared is None or _agrees(shared, own, heading):
         found["description"] = found["description"] or metas.get("description") or metas.get("og:description")
         found["author"] = found["author"] or _person(metas.get("author"))
         found["published"] = found["published"] or iso(metas.get("article:published_time"))
@@ -150,6 +150,9 @@ def _person(name: str | None) -> str | None:
     return None if name is None or "://" in name or "@" in name else name
 
 
-def _agrees(stated: str, own: str) -> bool:
+def _agrees(stated: str, own: str, heading: str | None) -> bool:
+    """Return whether a stated title is the page's own; the name of the site is in its title, but not in its heading."""
     words = set(_WORD.findall(stated.lower()))
-    return bool(words) and len(words & set(_WORD.findall(own.lower()))) >= len(words) * _AGREES
+    headed = set(_WORD.findall((heading or "").lower()))
+    is_own = bool(words) and len(words & set(_WORD.findall(own.lower()))) >= len(words) * _AGREES
+    return is_own and (not headed or len(words & headed) >= min(len(words), len(headed)) * _AGREES)

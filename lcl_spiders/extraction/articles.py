@@ -14,6 +14,7 @@ from lcl_spiders.extraction.groups import Group
 
 def mark_article(outline: Outline, _: Group | None = None) -> None:
     """Mark what is no part of the article: what stands outside of it, lists of links beside it, and at its ends."""
+    before = [block.reason for block in outline.blocks]
     found = weights(outline, None)
     mark_outside(outline, found)
     mark_before_heading(outline, found)
@@ -21,3 +22,13 @@ def mark_article(outline: Outline, _: Group | None = None) -> None:
     found = weights(outline, None)
     mark_link_regions(outline, found)
     mark_ends(outline, found)
+    _keep_main(outline, before)
+
+
+def _keep_main(outline: Outline, before: list[str | None]) -> None:
+    """Give a page of which nothing but headings is left what stands in its `main`: two links may be all that it has."""
+    region = outline.main_region()
+    if region is None or any(block.reason is None and block.kind != "heading" for block in outline.blocks):
+        return
+    for number in range(region.start, region.end):
+        outline.blocks[number].reason = before[number]

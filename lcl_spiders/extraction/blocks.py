@@ -94,6 +94,11 @@ class Outline:
             yield region
             region = self.regions[region].parent
 
+    def main_region(self) -> Region | None:
+        """Return the `main` that holds the main heading, None where there is no such."""
+        numbers = self.above(self.blocks[self.main].region) if self.main >= 0 else ()
+        return next((self.regions[n] for n in numbers if self.regions[n].element.tag == "main"), None)
+
     def children(self, region: int) -> Iterator[int]:
         """Yield the regions that stand directly in a region."""
         child, last = region + 1, self.regions[region].last

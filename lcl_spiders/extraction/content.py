@@ -95,7 +95,7 @@ def read_content(
 def _by_kind(tree: HtmlElement, links: Links) -> Content:
     page = outline(tree, links.absolute if links.kept == "all" else None)
     mark_frame(page)
-    group = largest_group(page, max(page.main, 0))
+    group = largest_group(page)
     recognised = recognise(tree, page, group)
     covered_group = None
     match recognised.kind:

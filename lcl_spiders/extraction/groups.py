@@ -62,15 +62,17 @@ class Group:
         return self.with_title < _MOST and self.prose >= 40
 
 
-def largest_group(outline: Outline, first: int = 0) -> Group | None:
-    """Return the group with the most text among those that begin at block `first` or later; None without one.
+def largest_group(outline: Outline) -> Group | None:
+    """Return the group with the most text after the main heading, and in the `main` that holds this; None without one.
 
     Of groups with nearly as much text, as those of cards and of what each card holds, it is the one with the most
     members, and of these the outermost.
     """
+    first, main = max(outline.main, 0), outline.main_region()
+    last = len(outline.blocks) if main is None else main.end
     places: defaultdict[int, list[int]] = defaultdict(list)
     for number, region in enumerate(outline.regions):
-        if region.start >= first and region.end > region.start and region.element.tag not in _SINGLE:
+        if first <= region.start < region.end <= last and region.element.tag not in _SINGLE:
             places[region.place].append(number)
     found = []
     for numbers in places.values():

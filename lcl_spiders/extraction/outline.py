@@ -25,6 +25,7 @@ from lcl_spiders.extraction.parts import (
 from lcl_spiders.extraction.tables import is_data, markdown_of
 
 _OF_SECTIONS = frozenset({"main", "article", "section", "li", "td", "figure", "blockquote"})
+_OF_PAGES = frozenset({"header", "footer", "nav"})  # outside of a `main` that has the heading, however long they are
 _DIGITS = str.maketrans("", "", "0123456789")
 _TEXT = etree.XPath("string()")
 _CODE_TEXTS = etree.XPath(".//text()[not(ancestor::button or ancestor::script or ancestor::style)] | .//br | .//div")
@@ -58,6 +59,7 @@ class _Walk:
         self._root = root
         self._doubted = doubted
         self._whole = text_length(root)
+        self._has_main = any(next(main.iter("h1"), None) is not None for main in root.iter("main"))
         self._places: dict[tuple[int, str, str], int] = {}
         self._open: list[int] = []
         self._sections: list[bool] = []
@@ -207,7 +209,8 @@ class _Walk:
                 return False
             why = said
             chars = text_length(element)
-            if is_too_much(element, chars, self._whole):
+            is_certain = self._has_main and not self._inside and element.tag in _OF_PAGES
+            if not is_certain and is_too_much(element, chars, self._whole):
                 return False
             if why in self._doubted and unlinked_length(element) * 2 > chars:
                 return False

@@ -61,7 +61,7 @@ def test_what_does_not_agree_or_cannot_be_read_stays_missing(data: Any) -> None:
     assert (found.author, found.published, found.modified, found.description) == (None, None, None, None)
 
 
-@pytest.mark.parametrize("kind", ["Organization", ["WebSite", "Thing"]])
+@pytest.mark.parametrize("kind", ["Organization", ["WebSite", "Thing"], ["Museum", "LocalBusiness"]])
 def test_what_is_said_of_the_site_is_not_said_of_the_page(kind: Any) -> None:
     site = {"@type": kind, "name": "A harbour site", "description": "Of the site", "datePublished": "2001-01-01"}
     assert about(site, title="Foxes of the harbour | A harbour site") == About()

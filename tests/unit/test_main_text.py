@@ -156,3 +156,16 @@ def test_the_last_section_of_an_index_stays_as_those_before_it() -> None:
     sections = "".join(f"<h2>{c}</h2><p><a href=/{c}1>{c}sted</a>, <a href=/{c}2>{c}dorp</a></p>" for c in "ABCDEF")
     text = kept(f"<main><h1>Towns</h1>{sections}</main>")
     assert [line for line in text.split("\n\n") if "sted" in line] == [f"{c}sted, {c}dorp" for c in "ABCDEF"]
+
+
+def test_the_footer_of_a_page_that_says_little_is_a_footer_all_the_same() -> None:
+    footer = "<footer><p>The society of foxes, 4 Harbour Street, is open on all days from nine to five.</p></footer>"
+    content = read(f"<main><h1>Contact</h1><p>Call 0123.</p></main>{footer}")
+    assert content.text == "# Contact\n\nCall 0123."
+    assert "footer" in reasons(content)
+
+
+def test_two_links_may_be_all_that_a_page_has() -> None:
+    links = "<ul><li><a href=/1.pdf>Rules for foxes</a><li><a href=/2.pdf>Rules for dogs</a></ul>"
+    text = kept(f"<nav><ul>{MENU}</ul></nav><main><h1>Rules</h1>{links}</main><div><ul>{MENU}</ul></div>")
+    assert text == "# Rules\n\n- Rules for foxes\n- Rules for dogs"
