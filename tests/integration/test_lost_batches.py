@@ -21,7 +21,7 @@ from pipelines.providers import ProviderError, ProviderUnavailable
 from tests.integration.test_batch_api import config, park, urls
 from tests.support.batch_provider import TOKENS, BatchProvider, batch_provider
 from tests.support.faulty_provider import DIMENSIONS
-from tests.support.index import Index, digest, page
+from tests.support.index import Index, chunk, digest, page, vector
 from tests.support.postgres import rows
 from tests.support.scrapy import run_scrapy
 
@@ -242,7 +242,8 @@ async def test_a_text_that_was_embedded_at_once_meanwhile_is_not_paid_for_again(
 ) -> None:
     await park(index, page(index.url("a"), "shared", "own"))
     await pending.add_texts(connection, index.model.id, {digest("recorded"): "recorded"})
-    await index.write(replace(page(index.url("b"), "shared", "recorded"), language="en"))
+    chunks = [chunk(text, embedding=vector(text, index.model.dimensions)) for text in ("shared", "recorded")]
+    await index.write(page(index.url("b"), "shared", "recorded", language="en", chunks=chunks))
     await submit(shared, apis)
     provider.end()
     await poll(shared, apis)
