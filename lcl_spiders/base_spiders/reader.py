@@ -209,6 +209,7 @@ class PageReader:
 
     def _fill(self, item: PageItem, response: HtmlResponse, page: ExtractedPage, directives: frozenset[str]) -> None:
         item.title, item.language, item.content = page.title, page.language, page.content
+        item.structured = page.stated
         if not page.nofollow and "nofollow" not in directives:
             item.outlinks = self._spider.links(response, page)
         if page.noindex or "noindex" in directives:

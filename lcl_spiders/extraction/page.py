@@ -55,6 +55,13 @@ class ExtractedPage:
     cards: bytes = b""
     boilerplate: tuple[str, ...] = ()
 
+    @property
+    def stated(self) -> dict[str, str] | None:
+        """Return what the page's structured data state, as it is stored; None where that is nothing."""
+        names = ("description", "author", "published", "modified")
+        found = {name: storable(value) for name in names if (value := getattr(self, name)) is not None}
+        return found or None
+
 
 def body_hash(body: bytes, reader: str) -> bytes:
     """Return the sha256 of a body together with what reads it (`ExtractionOptions.version`): 32 bytes."""
@@ -64,6 +71,11 @@ def body_hash(body: bytes, reader: str) -> bytes:
 def normalised(text: str) -> str:
     """Return a text as it is stored: NFC, stripped, without the character that PostgreSQL has no place for."""
     return unicodedata.normalize("NFC", text).replace("\x00", "").strip()
+
+
+def storable(text: str) -> str:
+    """Return a text that a database takes: in JSON any code point can be written, NUL and halves of a pair too."""
+    return normalised(text).encode("utf-8", "replace").decode()
 
 
 def one_line(text: str) -> str | None:
