@@ -15,7 +15,7 @@ from db import indexes, page_writes, schema, sources
 from db.connection import connect
 from db.models import Model
 from db.page_rows import ChunkRow, PageRow
-from pipelines.chunker import Chunk
+from pipelines.chunker import Chunk, Chunker
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from db.sources import Source
 
 BATCH = 64
+
+CHUNKER = Chunker(1000).version
 
 
 @dataclass(frozen=True)
@@ -65,12 +67,12 @@ class Index:
     async def add_model(self, provider: str, name: str, dimensions: int, *, active: bool = True) -> Model:
         cursor = await self.connection.execute(
             "INSERT INTO embedding_models (provider, name, dimensions, chunker_version, state) "
-            "VALUES (%s, %s, %s, 'benchmark', %s) RETURNING id",
-            (provider, name, dimensions, "active" if active else "building"),
+            "VALUES (%s, %s, %s, %s, %s) RETURNING id",
+            (provider, name, dimensions, CHUNKER, "active" if active else "building"),
         )
         row = await cursor.fetchone()
         assert row is not None
-        return Model(row[0], provider, name, dimensions, "benchmark")
+        return Model(row[0], provider, name, dimensions, CHUNKER)
 
     async def source_of(self, url: str) -> Source:
         """Return the source that pages of this URL's site belong to, made when it is the first."""
