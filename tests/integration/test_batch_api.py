@@ -6,22 +6,18 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from scrapy.settings import Settings
 
-from db import batches, manifests, models, page_rows, page_writes, pages, pending
+from db import batches, manifests, models, pages, pending
 from pipelines import runtime
-from pipelines.addon import IndexAddon
 from pipelines.batch_api.apis import Apis
 from pipelines.batch_api.apply import Applied, apply
 from pipelines.batch_api.cancel import cancel
-from pipelines.batch_api.pages import to_json
 from pipelines.batch_api.poll import ATTEMPTS, poll
 from pipelines.batch_api.submit import submit
-from pipelines.config import Config
 from pipelines.providers import ProviderUnavailable
-from pipelines.schedule import SLACK
 from pipelines.writer import Writer
-from tests.support.batch_provider import TOKENS, BatchProvider, batch_provider
+from tests.support.batch_provider import TOKENS, BatchProvider
+from tests.support.batches import config, park, serving_batches, urls
 from tests.support.faulty_provider import DIMENSIONS, POISON, VOID
 from tests.support.index import Index, digest, page
 from tests.support.postgres import rows, value
@@ -30,7 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
 
     from db.connection import Connection
-    from db.page_rows import PageRow
     from db.sources import Source
     from pipelines.runtime import Runtime
     from pipelines.writer import Done, Write
@@ -38,9 +33,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def provider(monkeypatch: pytest.MonkeyPatch) -> Iterator[BatchProvider]:
-    with batch_provider() as running:
-        for name, given in running.env.items():
-            monkeypatch.setenv(name, given)
+    with serving_batches(monkeypatch) as running:
         yield running
 
 
@@ -63,35 +56,6 @@ async def shared(provider: BatchProvider, database_url: str) -> AsyncIterator[Ru
 async def apis(shared: Runtime) -> AsyncIterator[Apis]:
     async with Apis(shared) as made:
         yield made
-
-
-def config(database_url: str, **given: object) -> Config:
-    settings = Settings({"LCL_DATABASE_URL": database_url, **given})
-    IndexAddon.update_pre_crawler_settings(settings)
-    return Config.from_settings(settings)
-
-
-async def park(index: Index, *parked: PageRow, known_hash: bytes | None = None) -> None:
-    """Park pages as a crawl does, all of whose texts are new."""
-    ((now,),) = await rows(index.connection, "SELECT now()")
-    day = now - now.replace(hour=0)
-    schedule = page_rows.Schedule(now, day, day, SLACK, lambda url: day)
-    waiting = [
-        pending.PendingPage(
-            row.url,
-            row.content_hash,
-            known_hash,
-            {chunk.hash: chunk.content for chunk in row.chunks},
-            to_json(row, schedule),
-        )
-        for row in parked
-    ]
-    async with page_writes.write(index.connection, index.source.domain, index.fence):
-        await pending.park(index.connection, index.source.id, index.model.id, waiting)
-
-
-async def urls(connection: Connection) -> list[str]:
-    return [url for (url,) in await rows(connection, "SELECT url FROM scraped_pages ORDER BY url")]
 
 
 async def went_round(shared: Runtime, apis: Apis, provider: BatchProvider, **end: object) -> Applied:

@@ -18,8 +18,8 @@ from pipelines.batch_api.poll import poll
 from pipelines.batch_api.round import go_round
 from pipelines.batch_api.submit import LOCK, submit
 from pipelines.providers import ProviderError, ProviderUnavailable
-from tests.integration.test_batch_api import config, park, urls
-from tests.support.batch_provider import TOKENS, BatchProvider, batch_provider
+from tests.support.batch_provider import TOKENS, BatchProvider
+from tests.support.batches import config, park, serving_batches, urls
 from tests.support.faulty_provider import DIMENSIONS
 from tests.support.index import Index, chunk, digest, page, vector
 from tests.support.postgres import rows
@@ -37,9 +37,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def provider(monkeypatch: pytest.MonkeyPatch) -> Iterator[BatchProvider]:
-    with batch_provider() as running:
-        for name, given in running.env.items():
-            monkeypatch.setenv(name, given)
+    with serving_batches(monkeypatch) as running:
         yield running
 
 

@@ -18,7 +18,8 @@ from pipelines.batch_api.apis import Apis
 from pipelines.batch_api.poll import poll
 from pipelines.batch_api.submit import submit
 from pipelines.reembedding.by_batch import record
-from tests.support.batch_provider import TOKENS, BatchProvider, batch_provider
+from tests.support.batch_provider import TOKENS, BatchProvider
+from tests.support.batches import serving_batches
 from tests.support.postgres import rows, value
 from tests.support.reembedding import FINE, NEW, Moving, moving, text_of
 from tests.support.scrapy import run_scrapy
@@ -34,10 +35,8 @@ WANTED = Asked(provider="openai", model="new")
 
 @pytest.fixture
 def provider(monkeypatch: pytest.MonkeyPatch) -> Iterator[BatchProvider]:
-    with batch_provider() as served:
-        for name, given in served.env.items():
-            monkeypatch.setenv(name, given)
-        yield served
+    with serving_batches(monkeypatch) as running:
+        yield running
 
 
 @pytest.fixture
