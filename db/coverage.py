@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from db.connection import Connection
-    from db.models import Model
     from db.pages import Embedding
 
 _SQL = load("coverage")
@@ -130,11 +129,3 @@ async def any_vector(connection: Connection, model_id: int) -> tuple[str, Embedd
 async def sample(connection: Connection, model_id: int, limit: int) -> Sequence[tuple[str, str | None]]:
     """Return content and title of some of the pages that a model does not cover, picked evenly."""
     return await (await connection.execute(_SQL["sample"], {"model_id": model_id, "limit": limit})).fetchall()
-
-
-async def is_searchable(connection: Connection, model: Model, min_chunks: int) -> bool:
-    """Return whether a model has both search indexes, or too few chunks to need them."""
-    row = await (
-        await connection.execute(_SQL["is_searchable"], {"model_id": model.id, "min_chunks": min_chunks})
-    ).fetchone()
-    return bool(row and row[0])

@@ -1,8 +1,8 @@
 """The two search indexes of a model: HNSW over its vectors, GIN over its text.
 
 While a model has few chunks an exact scan is fast and exact, and a first crawl does not pay for index maintenance.
-Past `MIN_CHUNKS` both are built once, in bulk, without blocking writers; by the last of several runs, since what is
-written while an index is being built goes into it chunk by chunk, at three times the cost.
+Past that each is built once, in bulk, without blocking writers; by the last of several runs, since what is written
+while an index is being built goes into it chunk by chunk, at three times the cost.
 """
 
 from __future__ import annotations
@@ -20,9 +20,15 @@ if TYPE_CHECKING:
     from db.connection import Connection
     from db.models import Model
 
-MIN_CHUNKS = 10_000
-PATIENCE = 10
-"""So many times as large, a model waits no longer for other runs to end: it may be that there is always one."""
+MIN_CHUNKS = 20_000
+"""Chunks of `USUAL_DIMENSIONS` that are compared one by one faster than fits the time of a search, see docs/search.md.
+
+Of longer vectors fewer. Text is slower to read through than vectors, and cheaper to index: a tenth of it is large.
+"""
+
+USUAL_DIMENSIONS = 256
+PATIENCE = 5
+"""So many times `MIN_CHUNKS`, a model waits no longer for other runs to end: it may be that there is always one."""
 
 HNSW = {"m": 24, "ef_construction": 128}
 """Chosen together with the ef_search of `search_pages` from the figures in docs/search.md."""
@@ -39,6 +45,12 @@ class _Definition:
     expression: sql.SQL
     operators: str
     options: tuple[str, ...] = ()
+
+    def least(self, model: Model, min_chunks: int) -> int:
+        """Return the chunks from which on a model needs this index."""
+        if self.kind == "text":
+            return max(1, min_chunks // 10)
+        return max(1, min_chunks * USUAL_DIMENSIONS // max(USUAL_DIMENSIONS, model.dimensions))
 
 
 # Half the precision is half the index, for a few thousandths of recall, and takes 4,000 dimensions instead of 2,000.
@@ -69,7 +81,7 @@ class _Found:
 async def ensure(
     connection: Connection, model: Model, *, min_chunks: int = MIN_CHUNKS, is_patient: bool = True
 ) -> list[str]:
-    """Build the indexes that a model lacks once it is large enough, and return the names of those built.
+    """Build the indexes that a model lacks and is large enough for, and return the names of those built.
 
     Returns at once when another process is building, or, if `is_patient`, while runs are at work, which will ask again
     at their end.
@@ -79,24 +91,48 @@ async def ensure(
     An index left invalid by a build that died is dropped and built again. One that an earlier version defined otherwise
     serves until its successor is there: `search_pages` looks which of the two it finds under the name.
     """
-    if not await _is_large(connection, model, min_chunks):
+    if not (due := await _due(connection, model, min_chunks)):
         return []
     is_early = is_patient and await jobs.is_any_at_work(connection)
-    if is_early and not await _is_large(connection, model, min_chunks * PATIENCE):
+    if is_early and await _count(connection, model, min_chunks * PATIENCE) < min_chunks * PATIENCE:
         return []
     row = await (await connection.execute("SELECT pg_try_advisory_lock(%s)", (_INDEX_LOCK,))).fetchone()
     if not row or not row[0]:
         return []
     try:
-        built = [name for wanted in _DEFINITIONS if (name := await _ensure_one(connection, model, wanted))]
-        if built:
+        names = [name for wanted in due if (name := await _ensure_one(connection, model, wanted))]
+        if names:
             await connection.execute("ANALYZE page_embeddings")
-        return built
+        return names
     finally:
         if not connection.broken:
             await connection.execute("RESET maintenance_work_mem")
             await connection.execute("RESET max_parallel_maintenance_workers")
             await connection.execute("SELECT pg_advisory_unlock(%s)", (_INDEX_LOCK,))
+
+
+async def lacking(connection: Connection, model: Model, *, min_chunks: int = MIN_CHUNKS) -> list[str]:
+    """Return the methods of the indexes that a model is large enough for and has not: of "hnsw" and "gin"."""
+    there = await built(connection, model)
+    return [each.method for each in await _due(connection, model, min_chunks) if each.method not in there]
+
+
+async def built(connection: Connection, model: Model) -> set[str]:
+    """Return the methods, "hnsw" and "gin", of a model's indexes that are usable."""
+    cursor = await connection.execute(
+        """
+        SELECT a.amname
+        FROM pg_index AS i
+        JOIN pg_class AS c ON c.oid = i.indexrelid
+        JOIN pg_am AS a ON a.oid = c.relam
+        WHERE i.indrelid = 'page_embeddings'::regclass
+          AND i.indisvalid
+          AND a.amname IN ('hnsw', 'gin')
+          AND pg_get_expr(i.indpred, i.indrelid) = format('(model_id = %%s)', %s::integer)
+        """,
+        (model.id,),
+    )
+    return {row[0] for row in await cursor.fetchall()}
 
 
 async def drop(connection: Connection, model: Model) -> int:
@@ -121,7 +157,7 @@ async def _ensure_one(connection: Connection, model: Model, wanted: _Definition)
     if found is None or not found.is_valid:
         await _build(connection, model, wanted, name)
         return name
-    if (built := await _find(connection, successor)) is None or not built.is_as(wanted):
+    if (ready := await _find(connection, successor)) is None or not ready.is_as(wanted):
         await _build(connection, model, wanted, successor)
     async with connection.transaction():
         await connection.execute(sql.SQL("DROP INDEX {}").format(sql.Identifier(name)))
@@ -169,13 +205,19 @@ def _statement(definition: _Definition, model: Model, name: str) -> sql.Composed
     )
 
 
-async def _is_large(connection: Connection, model: Model, min_chunks: int) -> bool:
+async def _due(connection: Connection, model: Model, min_chunks: int) -> list[_Definition]:
+    """Return what indexes a model is large enough for."""
+    chunks = await _count(connection, model, min_chunks)
+    return [each for each in _DEFINITIONS if chunks >= each.least(model, min_chunks)]
+
+
+async def _count(connection: Connection, model: Model, limit: int) -> int:
+    """Return how many chunks a model has, or the limit where it has more."""
     cursor = await connection.execute(
-        "SELECT count(*) FROM (SELECT FROM page_embeddings WHERE model_id = %s LIMIT %s) AS counted",
-        (model.id, min_chunks),
+        "SELECT count(*) FROM (SELECT FROM page_embeddings WHERE model_id = %s LIMIT %s) AS counted", (model.id, limit)
     )
     row = await cursor.fetchone()
-    return bool(row and row[0] >= min_chunks)
+    return int(row[0]) if row else 0
 
 
 async def _find(connection: Connection, name: str) -> _Found | None:

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from db.connection import Connection
-    from db.models import Model
 
 _SQL = load("overview")
 _EMPTY = {"empty_runs": EMPTY_RUNS, "present": list(PRESENT), "reasons_of_sites": list(REASONS_OF_SITES)}
@@ -178,11 +177,6 @@ async def pgvector_version(connection: Connection) -> str | None:
 async def unusable_indexes(connection: Connection) -> list[str]:
     """Return the search indexes that a build left behind when it died; one being built is not among them."""
     return [row[0] for row in await _rows(connection, "unusable_indexes")]
-
-
-async def search_methods(connection: Connection, model: Model) -> set[str]:
-    """Return which of "hnsw" and "gin" the model has a usable index for."""
-    return {row[0] for row in await _rows(connection, "search_methods", model_id=model.id)}
 
 
 async def rendered(connection: Connection) -> list[str]:

@@ -149,20 +149,3 @@ SELECT l.content, l.title
 FROM (%(lacking)i) AS l
 ORDER BY hashint8(l.id)
 LIMIT %(limit)s
-
--- is_searchable --
-SELECT
-    (
-        SELECT count(*)
-        FROM (SELECT FROM page_embeddings WHERE model_id = %(model_id)s LIMIT %(min_chunks)s) AS counted
-    ) < %(min_chunks)s
-    OR (
-        SELECT count(DISTINCT a.amname)
-        FROM pg_index AS i
-        JOIN pg_class AS c ON c.oid = i.indexrelid
-        JOIN pg_am AS a ON a.oid = c.relam
-        WHERE i.indrelid = 'page_embeddings'::regclass
-          AND i.indisvalid
-          AND a.amname IN ('hnsw', 'gin')
-          AND pg_get_expr(i.indpred, i.indrelid) = format('(model_id = %%s)', %(model_id)s::integer)
-    ) = 2

@@ -159,16 +159,6 @@ WHERE i.indrelid = 'page_embeddings'::regclass
   AND NOT EXISTS (SELECT FROM pg_stat_progress_create_index AS b WHERE b.index_relid = i.indexrelid)
 ORDER BY 1
 
--- search_methods --
-SELECT a.amname
-FROM pg_index AS i
-JOIN pg_class AS c ON c.oid = i.indexrelid
-JOIN pg_am AS a ON a.oid = c.relam
-WHERE i.indrelid = 'page_embeddings'::regclass
-  AND i.indisvalid
-  AND a.amname IN ('hnsw', 'gin')
-  AND pg_get_expr(i.indpred, i.indrelid) = format('(model_id = %%s)', %(model_id)s::integer)
-
 -- rendered --
 SELECT slug
 FROM scraper_sources

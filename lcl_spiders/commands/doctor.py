@@ -11,7 +11,7 @@ import psycopg
 from rich.text import Text
 from scrapy.exceptions import UsageError
 
-from db import jobs, models, overview, pages, schema
+from db import indexes, jobs, models, overview, pages, schema
 from db.connection import connect, describe
 from db.coverage import by_model
 from db.errors import DatabaseProblem
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from db.pages import Coverage
 
 MIN_PGVECTOR = (0, 8)  # search_pages sets hnsw.iterative_scan
+_INDEXES = {"hnsw": "the index over vectors (HNSW)", "gin": "the index over text (GIN)"}
 
 
 class Command(IndexCommand):
@@ -111,7 +112,7 @@ class Command(IndexCommand):
         yield await _freshness(connection)
         yield await _yield(connection)
         yield await _jobs(connection)
-        yield await _indexes(connection, model, is_large=coverage.chunks >= self.config.index_min_chunks)
+        yield await _indexes(connection, model, self.config.index_min_chunks)
         yield _failures(coverage)
 
 
@@ -166,15 +167,15 @@ async def _jobs(connection: Connection) -> Finding:
     return Finding("jobs", "ok", "no job of a dead process")
 
 
-async def _indexes(connection: Connection, model: Model | None, *, is_large: bool) -> Finding:
+async def _indexes(connection: Connection, model: Model | None, min_chunks: int) -> Finding:
     if unusable := await overview.unusable_indexes(connection):
         advice = f"the next successful crawl builds it again; or DROP INDEX {unusable[0]}"
         return Finding("indexes", "wrong", f"half built: {some(unusable)}", advice)
-    built = await overview.search_methods(connection, model) if model is not None else set()
-    if built == {"hnsw", "gin"}:
-        return Finding("indexes", "ok", "both search indexes are built")
-    if is_large:
-        return Finding("indexes", "wrong", "the index is large and lacks search indexes", "the next crawl builds them")
+    if model is not None and (lacking := await indexes.lacking(connection, model, min_chunks=min_chunks)):
+        found = f"there is so much to search that these are needed: {some([_INDEXES[each] for each in lacking])}"
+        return Finding("indexes", "wrong", found, "the next successful crawl builds them")
+    if built := await indexes.built(connection, model) if model is not None else set():
+        return Finding("indexes", "ok", f"built: {some([_INDEXES[each] for each in sorted(built)])}")
     return Finding("indexes", "ok", "none is needed yet: with so few chunks searches are exact")
 
 

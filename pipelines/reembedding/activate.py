@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from db import activation, coverage, indexes, manifests
+from db import activation, indexes, manifests
 from db.errors import DatabaseProblem
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ async def activate(
         await build.run()
         await (refuse_if_many if leave_out else refuse_if_refused)(connection, model)
         await indexes.ensure(connection, model, min_chunks=min_chunks, is_patient=False)
-        if not await coverage.is_searchable(connection, model, min_chunks):
+        if await indexes.lacking(connection, model, min_chunks=min_chunks):
             msg = (
                 "its search indexes are not built, because another process is building some. Try again when it is done"
             )

@@ -224,7 +224,23 @@ class TestPages:
 
 class TestSearchIndexes:
     async def test_a_small_index_needs_none(self, connection: Connection, large: Model) -> None:
-        assert await indexes.ensure(connection, large, min_chunks=2 * CHUNKS + 1) == []
+        assert await indexes.ensure(connection, large, min_chunks=10 * (2 * CHUNKS + 1)) == []
+        assert await indexes.lacking(connection, large, min_chunks=10 * (2 * CHUNKS + 1)) == []
+
+    async def test_the_text_has_its_index_long_before_the_vectors(self, connection: Connection, large: Model) -> None:
+        assert await indexes.lacking(connection, large, min_chunks=2 * CHUNKS + 1) == ["gin"]
+
+        (name,) = await indexes.ensure(connection, large, min_chunks=2 * CHUNKS + 1)
+
+        assert name == f"page_embeddings_text_{large.id}_idx"
+        assert await indexes.lacking(connection, large, min_chunks=2 * CHUNKS + 1) == []
+        assert await indexes.built(connection, large) == {"gin"}
+
+    @pytest.mark.parametrize(("dimensions", "least"), [(8, 20_000), (256, 20_000), (512, 10_000), (1536, 3_333)])
+    def test_longer_vectors_have_theirs_sooner(self, dimensions: int, least: int) -> None:
+        model = Model(1, "local", "m", dimensions, "1")
+        found = {each.method: each.least(model, 20_000) for each in indexes._DEFINITIONS}
+        assert found == {"hnsw": least, "gin": 2_000}
 
     async def test_both_are_built_once(self, connection: Connection, large: Model) -> None:
         assert await indexes.ensure(connection, large, min_chunks=2 * CHUNKS) == [
@@ -241,7 +257,7 @@ class TestSearchIndexes:
         lock = DomainLock(database_url, source.domain)
         assert await lock.acquire()
 
-        assert await indexes.ensure(connection, large, min_chunks=CHUNKS) == []
+        assert await indexes.ensure(connection, large, min_chunks=2 * CHUNKS + 1) == []
         assert len(await indexes.ensure(connection, large, min_chunks=2 * CHUNKS // indexes.PATIENCE)) == 2
 
         await connection.execute("DROP INDEX " + f"page_embeddings_text_{large.id}_idx")
