@@ -45,7 +45,11 @@ class Repeated:
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """A row of `source_boilerplate`; `text` is how the unit begins, None before it was taken out of a stored page."""
+    """A row of `source_boilerplate`.
+
+    `text` is the unit, or how a long one begins, None before it was taken out of a stored page. `keeper` is the URL of
+    the page that goes on having it, None where there is none any more.
+    """
 
     kind: str
     unit_hash: bytes
@@ -53,6 +57,12 @@ class Learned:
     sampled: int
     text: str | None = None
     is_applied: bool = False
+    keeper: str | None = None
+
+    @property
+    def unit(self) -> Unit:
+        """What tells it from the others of its source."""
+        return self.kind, self.unit_hash
 
 
 def place(url: str) -> int:
@@ -105,6 +115,26 @@ async def learned(connection: Connection, source_id: UUID) -> list[Learned]:
     return [Learned(*row) for row in await cursor.fetchall()]
 
 
+async def keepers(connection: Connection, source_id: UUID) -> dict[str, str]:
+    """Return the texts under which the pages are indexed that keep what is known to be boilerplate, by URL."""
+    cursor = await connection.execute(_SQL["keepers"], {"source_id": source_id})
+    return dict(await cursor.fetchall())
+
+
+async def successors(
+    connection: Connection, source_id: UUID, wanted: Collection[Unit], *, reader: str, gone: Collection[str]
+) -> dict[Unit, str]:
+    """Return for units the page of the sample that is to keep them: it has the unit, as `reader` read it.
+
+    The one with the fewest units besides, and of these the one that stands first in the sample; an original of
+    duplicates only where all others are, none that is `gone`. A unit that no such page has is not in the answer.
+    """
+    kinds, hashes = [kind for kind, _ in wanted], [unit for _, unit in wanted]
+    values = {"source_id": source_id, "kinds": kinds, "unit_hashes": hashes, "reader": reader, "gone": list(gone)}
+    cursor = await connection.execute(_SQL["successors"], values, binary=True)
+    return {(kind, unit): url for kind, unit, url in await cursor.fetchall()}
+
+
 async def learn(connection: Connection, source_id: UUID, found: Collection[Learned]) -> None:
     """Let this be all that is known to be boilerplate, inside a `write` transaction; what was known stays applied."""
     values = {
@@ -113,6 +143,7 @@ async def learn(connection: Connection, source_id: UUID, found: Collection[Learn
         "unit_hashes": [each.unit_hash for each in found],
         "pages": [each.pages for each in found],
         "sampled": [each.sampled for each in found],
+        "keepers": [each.keeper for each in found],
     }
     await connection.execute(_SQL["forget"], values)
     await connection.execute(_SQL["learn"], values)
@@ -130,8 +161,13 @@ async def read_anew(connection: Connection, source_id: UUID, forgotten: Collecti
         await connection.execute(_SQL["read_anew"], values)
 
 
+async def read_soon(connection: Connection, source_id: UUID, urls: Collection[str]) -> None:
+    """Let these pages be downloaded and read by the next run, inside a `write` transaction."""
+    await connection.execute(_SQL["read_soon"], {"source_id": source_id, "urls": list(urls)})
+
+
 async def applied(connection: Connection, source_id: UUID, texts: Mapping[Unit, str | None]) -> None:
-    """Note that no stored page has these units any more, inside a `write` transaction; `texts`: how each begins."""
+    """Note that only their keepers have these units any more, inside a `write` transaction; `texts`: how each reads."""
     kinds, hashes = [kind for kind, _ in texts], [unit for _, unit in texts]
     values = {"source_id": source_id, "kinds": kinds, "unit_hashes": hashes, "texts": list(texts.values())}
     await connection.execute(_SQL["applied"], values)

@@ -187,6 +187,12 @@ async def of_kinds(
     return [(_stored(row[:-1]), row[-1]) for row in await cursor.fetchall()]
 
 
+async def of_urls(connection: Connection, source_id: UUID, urls: Sequence[str]) -> list[StoredPage]:
+    """Return the pages of a source that have one of these URLs, with their text, by URL."""
+    cursor = await connection.execute(_SQL["of_urls"], {"source_id": source_id, "urls": list(urls)}, binary=True)
+    return [_stored(row) for row in await cursor.fetchall()]
+
+
 async def heirs(
     connection: Connection, source_id: UUID, *, changed_since: dt.datetime, gone: Sequence[str], after: str, limit: int
 ) -> list[tuple[StoredPage, str]]:

@@ -19,6 +19,7 @@ logger = logging.getLogger(__name__)
 
 REEMBED = "reembed"  # why a page with unchanged content is present all the same
 STRIPPED = "stripped"  # why a page from the index is present with less text: what it lost is no text of its own
+RESTORED = "restored"  # why one is present with more: what other pages lost is left to it
 
 
 class UnchangedPipeline:

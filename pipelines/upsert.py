@@ -21,7 +21,7 @@ from pipelines.chunker import distinct
 from pipelines.outcome import Outcome
 from pipelines.run import Run
 from pipelines.trust import Signal
-from pipelines.unchanged import REEMBED, STRIPPED
+from pipelines.unchanged import REEMBED, RESTORED, STRIPPED
 from pipelines.writer import Done, Writer
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ class UpsertPipeline:
         known: KnownPage | None = page["known"]
         inherits = page.get("seen_at") is not None and page["reason"] != REEMBED
         if inherits and outcome in (Outcome.PRESENT, Outcome.DUPLICATE, Outcome.PENDING):
-            run.count("pages/stripped" if page["reason"] == STRIPPED else "pages/inherited")
+            run.count(f"pages/{page['reason'] if page['reason'] in (STRIPPED, RESTORED) else 'inherited'}")
         elif outcome is Outcome.PENDING:
             run.count("pages/pending")
             run.count("pending/new", known is None)
@@ -223,7 +223,7 @@ def _as_row(page: ItemAdapter) -> PageRow:
         chunks=_chunk_rows(page),
         seen_at=page.get("seen_at"),
         fetch=page.get("fetch"),
-        is_changed=page["reason"] not in (REEMBED, STRIPPED),
+        is_changed=page["reason"] not in (REEMBED, STRIPPED, RESTORED),
         covers=page.get("covers", ()),
     )
 

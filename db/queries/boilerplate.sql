@@ -55,10 +55,40 @@ GROUP BY s.kind, u.unit_hash
 HAVING count(*) >= %(least)s
 
 -- learned --
-SELECT kind, unit_hash, pages, sampled, text, applied_at IS NOT NULL
-FROM source_boilerplate
-WHERE source_id = %(source_id)s
-ORDER BY kind, pages DESC, unit_hash
+SELECT b.kind, b.unit_hash, b.pages, b.sampled, b.text, b.applied_at IS NOT NULL, p.url
+FROM source_boilerplate AS b
+LEFT JOIN scraped_pages AS p ON p.id = b.keeper
+WHERE b.source_id = %(source_id)s
+ORDER BY b.kind, b.pages DESC, b.unit_hash
+
+-- keepers --
+SELECT p.url, p.content
+FROM scraped_pages AS p
+WHERE p.id IN (SELECT b.keeper FROM source_boilerplate AS b WHERE b.source_id = %(source_id)s)
+  AND p.duplicate_of IS NULL
+  AND p.content_hash <> ''
+
+-- successors --
+-- The page with the least else to say; one whose text other pages have, too, would not be their original any more.
+WITH page AS MATERIALIZED (
+    SELECT
+        s.kind, s.place, s.units, p.url,
+        EXISTS (SELECT FROM scraped_pages AS d WHERE d.duplicate_of = p.id) AS has_twins
+    FROM page_samples AS s
+    JOIN scraped_pages AS p ON p.id = s.page_id AND p.duplicate_of IS NULL AND p.content_hash <> ''
+    WHERE s.source_id = %(source_id)s
+      AND s.reader = %(reader)s
+      AND p.url <> ALL (%(gone)s::text[])
+)
+
+SELECT DISTINCT ON (w.kind, w.unit_hash) w.kind, w.unit_hash, p.url
+FROM unnest(%(kinds)s::text[], %(unit_hashes)s::bytea[]) AS w (kind, unit_hash)
+JOIN (
+    SELECT page.*, u.unit_hash
+    FROM page
+    CROSS JOIN LATERAL unnest(page.units) AS u (unit_hash)
+) AS p ON p.kind = w.kind AND p.unit_hash = w.unit_hash
+ORDER BY w.kind, w.unit_hash, p.has_twins, cardinality(p.units), p.place
 
 -- forget --
 DELETE FROM source_boilerplate
@@ -69,14 +99,16 @@ WHERE source_id = %(source_id)s
   )
 
 -- learn --
-INSERT INTO source_boilerplate AS b (source_id, kind, unit_hash, pages, sampled)
-SELECT %(source_id)s, u.kind, u.unit_hash, u.pages, u.sampled
+INSERT INTO source_boilerplate AS b (source_id, kind, unit_hash, pages, sampled, keeper)
+SELECT %(source_id)s, u.kind, u.unit_hash, u.pages, u.sampled, p.id
 FROM unnest(
-    %(kinds)s::text[], %(unit_hashes)s::bytea[], %(pages)s::integer[], %(sampled)s::integer[]
-) AS u (kind, unit_hash, pages, sampled)
+    %(kinds)s::text[], %(unit_hashes)s::bytea[], %(pages)s::integer[], %(sampled)s::integer[], %(keepers)s::text[]
+) AS u (kind, unit_hash, pages, sampled, keeper)
+LEFT JOIN scraped_pages AS p ON p.source_id = %(source_id)s AND p.url = u.keeper
 ON CONFLICT (source_id, kind, unit_hash) DO UPDATE
 SET pages = EXCLUDED.pages,
-    sampled = EXCLUDED.sampled
+    sampled = EXCLUDED.sampled,
+    keeper = EXCLUDED.keeper
 
 -- read_anew --
 WITH lacking AS (
@@ -95,6 +127,15 @@ WHERE c.source_id = %(source_id)s
       c.kind IN (SELECT kind FROM lacking)
       OR (EXISTS (SELECT FROM lacking) AND c.kind = ANY (%(also)s::text[]))
   )
+
+-- read_soon --
+UPDATE page_checks AS c
+SET reader = '',
+    next_check_at = '-infinity'
+FROM scraped_pages AS p
+WHERE p.id = c.page_id
+  AND p.source_id = %(source_id)s
+  AND p.url = ANY (%(urls)s::text[])
 
 -- applied --
 UPDATE source_boilerplate AS b

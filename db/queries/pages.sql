@@ -140,6 +140,16 @@ WHERE p.source_id = %(source_id)s
 ORDER BY p.url
 LIMIT %(limit)s
 
+-- of_urls --
+SELECT
+    %(known_page)i,
+    p.title, p.language, p.content, p.structured
+FROM scraped_pages AS p
+LEFT JOIN page_checks AS c ON c.page_id = p.id
+WHERE p.source_id = %(source_id)s
+  AND p.url = ANY (%(urls)s)
+ORDER BY p.url
+
 -- contents --
 SELECT url, title, content
 FROM scraped_pages

@@ -14,8 +14,10 @@ from db import boilerplate, page_writes, pages
 from db.boilerplate import Learned
 from db.errors import FenceLost
 from db.page_rows import Recognised
+from lcl_spiders.base_spiders.answers import is_same_page
+from lcl_spiders.base_spiders.keepers import keeping, put_back
 from lcl_spiders.base_spiders.stored import as_item
-from lcl_spiders.extraction.boilerplate import is_prose, parted, repeatable, unit_hash, without
+from lcl_spiders.extraction.boilerplate import is_prose, parted, repeatable, unit_hash, units, without
 from pipelines.unchanged import STRIPPED
 
 if TYPE_CHECKING:
@@ -43,7 +45,7 @@ SAMPLE = 512  # pages of a source
 MOST = 200  # units of a source
 BATCH = 100
 PASSES = 4  # twins take each other's place while their originals are stripped
-SHOWN = 200  # characters of a unit that are stored for a person
+LONGEST = 10_000  # characters of a unit that are stored: of a longer one, how it begins
 
 
 class Boilerplate:
@@ -54,8 +56,11 @@ class Boilerplate:
         self.is_sampled = False  # any page of this run
         self._is_learning = is_learning
         self._units: dict[str, set[bytes]] = {LISTING: {each.unit_hash for each in known}}
+        self._kept: dict[str, set[bytes]] = {}
         for each in known:
             self._units.setdefault(each.kind, set()).add(each.unit_hash)
+            if each.keeper is not None:
+                self._kept.setdefault(each.keeper, set()).add(each.unit_hash)
         self._sampled = set(places)
         self._largest = [-place for place in places]
         heapq.heapify(self._largest)
@@ -64,12 +69,26 @@ class Boilerplate:
         """Return the hashes of what is boilerplate on pages of a kind; on listings, what is on any other."""
         return self._units.get(kind or "", set())
 
-    def without(self, page: ExtractedPage) -> ExtractedPage:
-        """Return a page as it was read, without what is known to be boilerplate."""
+    def kept_by(self, url: str, canonical: str | None = None) -> set[bytes]:
+        """Return the hashes of what stays on a page, because it is the one that keeps it.
+
+        `canonical` is what the page calls itself: it may be read under the one URL, and indexed under the other.
+        """
+        kept = self._kept.get(url, set())
+        if canonical is not None and canonical in self._kept and is_same_page(url, canonical):
+            kept = kept | self._kept[canonical]
+        return kept
+
+    def without(self, page: ExtractedPage, url: str) -> ExtractedPage:
+        """Return a page as it was read at a URL, without what is known to be boilerplate and not its to keep."""
         if not (known := self.of(page.kind)):
             return page
-        content, left_out = without(page.content, known, parted(page.cards))
-        return replace(page, content=content, boilerplate=tuple(left_out)) if left_out else page
+        stays = self.kept_by(url, page.canonical)
+        content, left_out = without(page.content, known, parted(page.cards) | stays)
+        if not left_out and not stays:
+            return page
+        kept = [unit for unit in units(content) if stays and unit_hash(unit) in stays]
+        return replace(page, content=content, boilerplate=tuple(left_out), kept=tuple(kept))
 
     def recognised(self, page: ExtractedPage, url: str) -> Recognised | None:
         """Return what is stored of how a page was read; with what may be boilerplate on it, if it is in the sample."""
@@ -78,8 +97,8 @@ class Boilerplate:
         is_sampled = self._is_learning and page.kind not in UNTOLD and self._takes(boilerplate.place(url))
         if not is_sampled:
             return Recognised(page.kind, page.evidence)
-        units = repeatable(page.content) | {unit_hash(unit) for unit in page.boilerplate if is_prose(unit)}
-        return Recognised(page.kind, page.evidence, sorted(units))
+        found = repeatable(page.content) | {unit_hash(unit) for unit in page.boilerplate if is_prose(unit)}
+        return Recognised(page.kind, page.evidence, sorted(found))
 
     def _takes(self, place: int) -> bool:
         if place not in self._sampled:
@@ -103,15 +122,16 @@ def judged(found: Repeated, known: Sequence[Learned]) -> list[Learned]:
     What is known stays known while too few pages of its kind have been read to say otherwise: fewer than it was counted
     on, and than can have anything learned of them.
     """
-    before = {(each.kind, each.unit_hash) for each in known}
+    before = {each.unit: each for each in known}
     learned = []
     for (kind, unit), count in found.pages.items():
         sampled = found.sampled[kind]
         part = 2 if (kind, unit) in before else 1
         if count * part >= FLOOR and count * part >= SHARE * sampled:
-            learned.append(Learned(kind, unit, count, sampled))
+            each = before.get((kind, unit), Learned(kind, unit, count, sampled))
+            learned.append(replace(each, pages=count, sampled=sampled))
     learned += [each for each in known if found.sampled.get(each.kind, 0) < min(FLOOR / SHARE, each.sampled)]
-    distinct = {(each.kind, each.unit_hash): each for each in reversed(learned)}
+    distinct = {each.unit: each for each in reversed(learned)}
     return sorted(distinct.values(), key=lambda each: (-each.pages / each.sampled, each.kind, each.unit_hash))[:MOST]
 
 
@@ -141,51 +161,61 @@ async def learn(spider: SourceSpider) -> AsyncIterator[PageItem]:
     """Store what the sample shows by now, for the runs to come, and yield the stored pages that have any of it.
 
     So a page that was read in this run with what was not known yet is changed once, and compared in the next run
-    without it. What is no boilerplate any more, and is still on some pages, comes back as these are read again. Where
-    pages are to be kept whole, all is forgotten: it is learned anew when that ends.
+    without it. One page goes on having it: where that leaves the index, or has it no more, another has it back at once.
+    What is no boilerplate any more, and is still on some pages, comes back as these are read again. Where pages are to
+    be kept whole, all is forgotten: it is learned anew when that ends.
     """
     run, before = spider.run, spider.boilerplate
+    source_id = run.source.id
     if spider.config.boilerplate == "kept":
-        await _write(run, partial(boilerplate.learn, source_id=run.source.id, found=()))
+        await _write(run, partial(boilerplate.learn, source_id=source_id, found=()))
         return
-    if not before.is_sampled or run.arguments.max_pages is not None:  # a few pages may all be of one corner
+    if run.arguments.max_pages is not None or not (before.is_sampled or before.known):
+        return  # a few pages may all be of one corner
+    known = await run.runtime.use_connection(partial(boilerplate.learned, source_id=source_id))
+    judged_now: Sequence[Learned] = known
+    if before.is_sampled:
+        repeated = partial(boilerplate.repeated, source_id=source_id, reader=spider.reads_as, least=FLOOR // 2)
+        judged_now = judged(await run.runtime.use_connection(repeated), known)
+    keepers = partial(keeping, source_id=source_id, found=judged_now, reader=spider.reads_as, gone=run.departures)
+    found = await run.runtime.use_connection(keepers)
+    if not before.is_sampled and not found.lacking and found.learned == known:
         return
-    repeated = partial(boilerplate.repeated, source_id=run.source.id, reader=spider.reads_as, least=FLOOR // 2)
-    found = judged(await run.runtime.use_connection(repeated), before.known)
-
-    forgotten = {*map(_unit, before.known)} - {*map(_unit, found)}
+    forgotten = {each.unit for each in known} - {each.unit for each in found.learned}
 
     async def store(connection: Connection) -> None:
-        await boilerplate.learn(connection, run.source.id, found)
-        await boilerplate.read_anew(connection, run.source.id, forgotten, [LISTING])
-        await boilerplate.trim(connection, run.source.id, SAMPLE)
+        await boilerplate.learn(connection, source_id, found.learned)
+        await boilerplate.read_anew(connection, source_id, forgotten, [LISTING])
+        await boilerplate.read_soon(connection, source_id, [page.known.url for page, _ in found.lacking])
+        await boilerplate.trim(connection, source_id, SAMPLE)
 
     await _write(run, store)
-    if not found or run.stop_reason is not None:
+    if not found.learned or run.stop_reason is not None:
         return
-    known = await run.runtime.use_connection(partial(boilerplate.learned, source_id=run.source.id))
-    run.count("boilerplate/learned", len({*map(_unit, known)} - {*map(_unit, before.known)}))
-    async for item in _stripped(spider, known):
+    run.count("boilerplate/learned", len({each.unit for each in found.learned} - {each.unit for each in known}))
+    for item in put_back(found.lacking):
+        yield item
+    async for item in _stripped(spider, found.learned):
         yield item
 
 
 async def _stripped(spider: SourceSpider, known: Sequence[Learned]) -> AsyncIterator[PageItem]:
-    """Yield stored pages without the boilerplate that has just become known, and note when none has it any more."""
+    """Yield stored pages without the boilerplate that has just become known, and note when only its keeper has it."""
     run = spider.run
-    texts: dict[Unit, str | None] = {_unit(each): None for each in known if not each.is_applied}
+    texts: dict[Unit, str | None] = {each.unit: None for each in known if not each.is_applied}
     if not texts:
         return
-    units = Boilerplate(known)
+    taken_out = Boilerplate(known)
     for _ in range(PASSES):
         count = 0
         async for page, kind in _stored(spider, sorted({LISTING, *(kind for kind, _ in texts)})):
-            content, left_out = without(page.content, units.of(kind))
+            content, left_out = without(page.content, taken_out.of(kind), taken_out.kept_by(page.known.url))
             if not left_out:
                 continue
             for unit in left_out:
                 key = kind, unit_hash(unit)
                 if texts.get(key, unit) is None:
-                    texts[key] = unit[:SHOWN]
+                    texts[key] = unit[:LONGEST]
             item = as_item(page)
             item.content, item.reason = content, STRIPPED
             count += 1
@@ -223,7 +253,3 @@ async def _write(run: Run, write: Callable[[Connection], Awaitable[None]]) -> No
         await run.runtime.use_connection(fenced)
     except FenceLost as error:
         run.stop("lock_lost", str(error))
-
-
-def _unit(each: Learned) -> Unit:
-    return each.kind, each.unit_hash

@@ -79,9 +79,9 @@ class ReadingSpider(Spider):
         """
         if not self._has_own_reading:
             page = await self.pool.extract(response.body, url, charset(response), self.options)
-            return self.boilerplate.without(page)
+            return self.boilerplate.without(page, url)
         try:
-            return self.boilerplate.without(checked(self.read_page(response), url))
+            return self.boilerplate.without(checked(self.read_page(response), url), url)
         except ExtractionError:
             raise
         except Exception as error:  # code of one source: its mistakes must not end the run

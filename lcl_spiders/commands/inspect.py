@@ -55,7 +55,8 @@ class Command(IndexCommand):
             "Read one page as a crawl would: its kind and the evidence for it, the text that would be indexed, what is "
             "left out and why, and which ways of extraction were tried. Nothing is stored and no database is needed. "
             "The options are those of a source with the same names: try them here, and keep what helps. With --source, "
-            "a page is read as that source's are, without what was learned to be boilerplate there.\n"
+            "a page is read as that source's are, without what was learned to be boilerplate there, unless it is the "
+            "one that keeps it.\n"
             "\n"
             "  scrapy inspect https://example.org/agenda\n"
             "  scrapy inspect saved.html --url https://example.org/agenda\n"
@@ -140,7 +141,7 @@ class Command(IndexCommand):
         except ExtractionError as error:
             msg = f"{url} cannot be read ({error.kind}): {error}"
             raise CommandFailed(msg) from None
-        reading = replace(reading, page=self._known.without(reading.page))
+        reading = replace(reading, page=self._known.without(reading.page, _url(url)))
         if self.as_json:
             self.print_json(report.as_json(reading, url))
         else:
@@ -180,6 +181,7 @@ class Command(IndexCommand):
             "robots": ", ".join(name for name in ("noindex", "nofollow") if getattr(page, name)),
             "links": f"{len(page.outlinks):,}",
             "indexed": f"{len(page.content):,} characters",
+            "keeps": "; ".join(map(_kept, page.kept)),
         }
         table = plain_table("", "")
         table.show_header = False
@@ -234,6 +236,12 @@ class OnePage(Spider):
         if response is not None:
             self.response = response
         self.failure = one_line(failure.value)
+
+
+def _kept(unit: str) -> str:
+    text = " ".join(unit.split())
+    shown = text if len(text) <= SAMPLE else f"{text[:SAMPLE]} …"
+    return f'"{shown}", which is left out of the other pages of its kind'
 
 
 def _read(name: str) -> bytes:

@@ -16,6 +16,7 @@ _PAGES = (
     ("changed", "pages/changed"),
     ("embedded again", "pages/reembedded"),
     ("stripped of boilerplate", "pages/stripped"),
+    ("given back what others lost", "pages/restored"),
     ("unchanged", "pages/unchanged"),
     ("not modified", "pages/not_modified"),
     ("skipped as fresh", "pages/skipped_recent"),

@@ -50,6 +50,11 @@ def unit_hash(unit: str) -> bytes:
     return blake2b(" ".join(unit.split()).encode(), digest_size=HASH_BYTES).digest()
 
 
+def unit_hashes(markdown: str) -> set[bytes]:
+    """Return the hashes of all units of a text."""
+    return set(map(unit_hash, units(markdown)))
+
+
 def is_prose(unit: str) -> bool:
     """Return whether a unit may be boilerplate: prose or a list, of five words or more.
 

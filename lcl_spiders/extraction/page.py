@@ -33,6 +33,7 @@ class ExtractedPage:
         description, author, published, modified: as the page's structured data state them, see `about.About`.
         cards: hashes of the cards of a listing, see `boilerplate.hashes_of`: they are no boilerplate.
         boilerplate: the units that were taken out of `content`, because most of the site's pages of its kind have them.
+        kept: the units that most of them have, too, and that are indexed with this page only.
     """
 
     title: str | None
@@ -54,6 +55,7 @@ class ExtractedPage:
     modified: str | None = None
     cards: bytes = b""
     boilerplate: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
 
     @property
     def stated(self) -> dict[str, str] | None:

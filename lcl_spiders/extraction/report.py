@@ -64,5 +64,6 @@ def as_json(reading: Reading, url: str) -> dict[str, Any]:
         "links": len(page.outlinks),
         "characters": len(page.content),
         "content": page.content,
+        "kept": [{"chars": len(unit), "text": " ".join(unit.split())[:_SAMPLE]} for unit in page.kept],
         "left_out": [asdict(each) for each in left_out(reading)],
     }

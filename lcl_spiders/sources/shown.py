@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 UNKNOWN = "unknown"
 SAMPLE = 80  # characters of a text that are shown
+LONGEST_TEXT = 200  # of one in JSON
 _STATES = {
     "disabled": "disabled",
     "auto_disabled": "disabled after failures",
@@ -222,8 +223,9 @@ def learned_json(each: Learned) -> dict[str, Any]:
         "kind": each.kind,
         "pages": each.pages,
         "sampled": each.sampled,
-        "text": each.text,
+        "text": each.text[:LONGEST_TEXT] if each.text is not None else None,
         "applied": each.is_applied,
+        "keeper": each.keeper,
     }
 
 
@@ -231,4 +233,6 @@ def learned_told(each: Learned) -> str:
     """Return in a line what was learned to be boilerplate, and on how many pages of the sample it is."""
     text = " ".join((each.text or "").split())
     what = f'"{text if len(text) <= SAMPLE else f"{text[:SAMPLE]} …"}"' if text else "a text that no stored page has"
-    return f"{each.pages:,} of {each.sampled:,} {each.kind} pages: {what}{'' if each.is_applied else ' (not yet)'}"
+    where = f"; kept on {each.keeper}" if each.keeper is not None else ""
+    state = "" if each.is_applied else " (not yet)"
+    return f"{each.pages:,} of {each.sampled:,} {each.kind} pages: {what}{state}{where}"

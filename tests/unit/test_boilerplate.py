@@ -12,6 +12,7 @@ from lcl_spiders.extraction.boilerplate import hashes_of, repeatable, unit_hash,
 from lcl_spiders.extraction.page import ExtractedPage
 
 LEGAL = "Prices are given without warranty, and the town is not liable for errors."
+URL = "https://example.org/harbour"
 OWN = "The harbour was dug in 1652, when everything still came by boat."
 LINES = st.sampled_from(["", "# A", "## B", LEGAL, OWN, "- one of a few items here", "```", "| a | b |", ": said", "x"])
 
@@ -81,7 +82,7 @@ def test_cards_of_a_listing_are_no_boilerplate() -> None:
     card = "[A concert in the church](https://example.org/1)\n12 May, free entrance"
     known = Boilerplate(learned(LEGAL, card))
     text = f"{OWN}\n\n{card}\n\n{LEGAL}"
-    assert known.without(page(text, "listing", card)).content == f"{OWN}\n\n{card}"
+    assert known.without(page(text, "listing", card), URL).content == f"{OWN}\n\n{card}"
 
 
 @given(st.lists(LINES, max_size=30), st.sets(st.sampled_from([LEGAL, OWN, "- one of a few items here"])))
@@ -129,17 +130,17 @@ def test_on_a_small_site_what_few_pages_say_any_more_is_forgotten() -> None:
 def test_a_kind_is_only_rid_of_its_own_boilerplate_and_listings_of_all() -> None:
     known = Boilerplate(learned(LEGAL, kind="thread"))
     text = f"{OWN}\n\n{LEGAL}"
-    assert known.without(page(text, "article")).content == text
+    assert known.without(page(text, "article"), URL).content == text
     for kind in ("thread", "listing"):
-        assert known.without(page(text, kind)).content == OWN
-        assert known.without(page(text, kind)).boilerplate == (LEGAL,)
-    assert known.without(page(text, None)).content == text
+        assert known.without(page(text, kind), URL).content == OWN
+        assert known.without(page(text, kind), URL).boilerplate == (LEGAL,)
+    assert known.without(page(text, None), URL).content == text
 
 
 def test_what_is_left_out_of_a_page_still_counts() -> None:
     seen = Boilerplate(learned(LEGAL), is_learning=True)
     for text in (f"{OWN}\n\n{LEGAL}", f"{LEGAL}\n\n## A\n\n{OWN}"):
-        recognised = seen.recognised(seen.without(page(text)), "https://example.org/")
+        recognised = seen.recognised(seen.without(page(text), URL), URL)
         assert recognised is not None
         assert recognised.units == sorted([unit_hash(OWN), unit_hash(LEGAL)])
 

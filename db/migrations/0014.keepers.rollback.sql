@@ -1,0 +1,1 @@
+ALTER TABLE source_boilerplate DROP COLUMN keeper;
