@@ -103,6 +103,66 @@ async def test_what_is_learned_again_stays_applied_and_what_is_not_is_forgotten(
     assert await boilerplate.learned(connection, source_id) == []
 
 
+async def successors(index: Index, *gone: str) -> dict[boilerplate.Unit, str]:
+    wanted = [("article", ONE), ("article", TWO)]
+    urls = [index.url(name) for name in gone]
+    found = await boilerplate.successors(index.connection, index.source.id, wanted, reader="r", gone=urls)
+    return {unit: url.removeprefix(index.source.start_url) for unit, url in found.items()}
+
+
+async def test_the_page_with_least_else_is_to_keep_a_unit(three: Index) -> None:
+    await sample(three, "a", ONE, TWO)
+    await sample(three, "b", ONE)
+    await sample(three, "c", ONE, reader="other")
+    assert await successors(three) == {("article", ONE): "b", ("article", TWO): "a"}
+    assert await successors(three, "b") == {("article", ONE): "a", ("article", TWO): "a"}
+    assert await successors(three, "a", "b") == {}
+    await sample(three, "a", ONE)
+    first = min("ab", key=lambda name: boilerplate.place(three.url(name)))
+    assert await successors(three) == {("article", ONE): first}
+
+
+async def test_no_duplicate_is_to_keep_a_unit_and_its_original_only_where_there_is_no_other(three: Index) -> None:
+    for name, *units in (("a", ONE), ("b", ONE, TWO), ("c", ONE)):
+        await sample(three, name, *units)
+    original = (await ids(three))["a"]
+    async with page_writes.write(three.connection, three.source.domain, three.fence):
+        row = page(three.url("c"), manifest=[], chunks=[])
+        await page_writes.write_duplicates(three.connection, three.source.id, [DuplicatePage(row, original)])
+    assert (await successors(three))["article", ONE] == "b"
+    assert (await successors(three, "b"))["article", ONE] == "a"
+
+
+async def test_a_keeper_that_leaves_the_index_or_becomes_a_duplicate_keeps_nothing(three: Index) -> None:
+    connection, source_id = three.connection, three.source.id
+    found = [Learned("article", ONE, 9, 9, keeper=three.url("a")), Learned("article", TWO, 9, 9, keeper=three.url("c"))]
+    await boilerplate.learn(connection, source_id, found)
+    assert sorted(await boilerplate.learned(connection, source_id), key=lambda each: each.unit_hash) == found
+    assert set(await boilerplate.keepers(connection, source_id)) == {three.url("a"), three.url("c")}
+
+    original = (await ids(three))["b"]
+    async with page_writes.write(connection, three.source.domain, three.fence):
+        row = page(three.url("c"), manifest=[], chunks=[])
+        await page_writes.write_duplicates(connection, source_id, [DuplicatePage(row, original)])
+    assert set(await boilerplate.keepers(connection, source_id)) == {three.url("a")}
+    await connection.execute("DELETE FROM scraped_pages WHERE url = %s", (three.url("a"),))
+    assert await boilerplate.keepers(connection, source_id) == {}
+    assert [each.keeper for each in await boilerplate.learned(connection, source_id)] == [None, three.url("c")]
+
+
+async def test_a_page_that_lacks_what_it_keeps_is_read_by_the_next_run(three: Index) -> None:
+    fetch = Fetch(NOW, 1, "r", None, 0)
+    seen = [SeenPage(page_id, three.url(name), fetch=fetch) for name, page_id in (await ids(three)).items()]
+    async with page_writes.write(three.connection, three.source.domain, three.fence):
+        await page_writes.record_checks(
+            three.connection, three.source.id, three.model.id, SCHEDULE, written={}, seen=seen
+        )
+    await boilerplate.read_soon(three.connection, three.source.id, [three.url("b")])
+    query = "SELECT p.url FROM page_checks AS c JOIN scraped_pages AS p ON p.id = c.page_id WHERE {}"
+    soon = await rows(three.connection, query.format("next_check_at = '-infinity' AND reader = ''"))
+    assert soon == [(three.url("b"),)]
+
+
 async def test_the_kind_of_a_page_stays_while_its_body_does_and_goes_when_it_is_read_otherwise(three: Index) -> None:
     page_id = (await ids(three))["a"]
 

@@ -1,7 +1,9 @@
 """A page as extraction sees it."""
 
+from lcl_spiders.extraction.boilerplate import hashes_of
 from lcl_spiders.extraction.content import Content, Links, read_content
 from lcl_spiders.extraction.document import parse
+from lcl_spiders.extraction.page import ExtractedPage
 
 BASE = "https://example.org/folder/page"
 PROSE = "The quick brown fox jumps over the lazy dog, and nobody who was there minded it at all. " * 3
@@ -23,3 +25,20 @@ def reasons(content: Content) -> set[str]:
     assert content.outline is not None
     blocks = {block.reason for block in content.outline.blocks if block.reason is not None}
     return blocks | {reason for _, reason in content.outline.skipped}
+
+
+def page(content: str, kind: str | None = "article", *cards: str) -> ExtractedPage:
+    """Return a page with this text, of which `cards` are a listing's."""
+    return ExtractedPage(
+        title=None,
+        language=None,
+        content=content,
+        canonical=None,
+        is_canonical_malformed=False,
+        outlinks=(),
+        noindex=False,
+        nofollow=False,
+        extractor="blocks",
+        kind=kind,
+        cards=hashes_of(cards),
+    )

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from db.boilerplate import Learned, Repeated, place
 from lcl_spiders.base_spiders.boilerplate import FLOOR, SAMPLE, Boilerplate, judged
-from lcl_spiders.extraction.boilerplate import hashes_of, repeatable, unit_hash, units, without
-from lcl_spiders.extraction.page import ExtractedPage
+from lcl_spiders.extraction.boilerplate import repeatable, unit_hash, units, without
+from tests.support.extraction import page
 
 LEGAL = "Prices are given without warranty, and the town is not liable for errors."
 URL = "https://example.org/harbour"
@@ -19,22 +19,6 @@ LINES = st.sampled_from(["", "# A", "## B", LEGAL, OWN, "- one of a few items he
 
 def learned(*texts: str, kind: str = "article", pages: int = 12, sampled: int = 12) -> list[Learned]:
     return [Learned(kind, unit_hash(text), pages, sampled) for text in texts]
-
-
-def page(content: str, kind: str | None = "article", *cards: str) -> ExtractedPage:
-    return ExtractedPage(
-        title=None,
-        language=None,
-        content=content,
-        canonical=None,
-        is_canonical_malformed=False,
-        outlinks=(),
-        noindex=False,
-        nofollow=False,
-        extractor="blocks",
-        kind=kind,
-        cards=hashes_of(cards),
-    )
 
 
 def test_units_are_what_empty_lines_part() -> None:
