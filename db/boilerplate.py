@@ -129,10 +129,10 @@ async def successors(
     The one with the fewest units besides, and of these the one that stands first in the sample; an original of
     duplicates only where all others are, none that is `gone`. A unit that no such page has is not in the answer.
     """
-    kinds, hashes = [kind for kind, _ in wanted], [unit for _, unit in wanted]
-    values = {"source_id": source_id, "kinds": kinds, "unit_hashes": hashes, "reader": reader, "gone": list(gone)}
+    hashes = [unit for _, unit in wanted]
+    values = {"source_id": source_id, "unit_hashes": hashes, "reader": reader, "gone": list(gone)}
     cursor = await connection.execute(_SQL["successors"], values, binary=True)
-    return {(kind, unit): url for kind, unit, url in await cursor.fetchall()}
+    return {(kind, unit): url for kind, unit, url in await cursor.fetchall() if (kind, unit) in wanted}
 
 
 async def learn(connection: Connection, source_id: UUID, found: Collection[Learned]) -> None:

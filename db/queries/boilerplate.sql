@@ -81,14 +81,11 @@ WITH page AS MATERIALIZED (
       AND p.url <> ALL (%(gone)s::text[])
 )
 
-SELECT DISTINCT ON (w.kind, w.unit_hash) w.kind, w.unit_hash, p.url
-FROM unnest(%(kinds)s::text[], %(unit_hashes)s::bytea[]) AS w (kind, unit_hash)
-JOIN (
-    SELECT page.*, u.unit_hash
-    FROM page
-    CROSS JOIN LATERAL unnest(page.units) AS u (unit_hash)
-) AS p ON p.kind = w.kind AND p.unit_hash = w.unit_hash
-ORDER BY w.kind, w.unit_hash, p.has_twins, cardinality(p.units), p.place
+SELECT DISTINCT ON (p.kind, u.unit_hash) p.kind, u.unit_hash, p.url
+FROM page AS p
+CROSS JOIN LATERAL unnest(p.units) AS u (unit_hash)
+WHERE u.unit_hash = ANY (%(unit_hashes)s::bytea[])
+ORDER BY p.kind, u.unit_hash, p.has_twins, cardinality(p.units), p.place
 
 -- forget --
 DELETE FROM source_boilerplate

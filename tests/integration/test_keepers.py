@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,12 +12,12 @@ import pytest
 from db import pages
 from lcl_spiders.local_site import LocalSite, Page
 from tests.support.crawl import snapshot, stats, succeeded
-from tests.support.postgres import rows, value
-from tests.support.scrapy import run_scrapy
+from tests.support.postgres import rows, until_true, value
+from tests.support.scrapy import run_scrapy, started_scrapy
 from tests.support.site import html, tale
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from db.connection import Connection
 
@@ -26,6 +28,15 @@ DESCRIPTION = (
 )
 FOOTER = "Orders before noon leave on the same day, and returns are free for thirty days."
 SHOP = [f"/lamp{n}" for n in range(20)]
+LARGE_SHOP = [f"/lamp{n:03}" for n in range(150)]
+HOLD_UP = """
+    CREATE FUNCTION hold_up() RETURNS trigger LANGUAGE plpgsql AS
+    'BEGIN PERFORM pg_advisory_xact_lock(7); RETURN NEW; END';
+    CREATE TRIGGER holds_up BEFORE UPDATE ON scraped_pages FOR EACH ROW
+    WHEN (NEW.url LIKE '%/lamp1%' AND length(NEW.content) < length(OLD.content)) EXECUTE FUNCTION hold_up();
+"""
+HELD_UP = "SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event = 'advisory' AND datname = current_database()"
+ALONE = "SELECT count(*) = 0 FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
 
 
 def product(path: str, *texts: str, nonce: str = "") -> Page:
@@ -35,10 +46,10 @@ def product(path: str, *texts: str, nonce: str = "") -> Page:
     return Page(page.replace("<body>", f'<body data-nonce="{nonce}">'))
 
 
-def shop_of(*texts: str, nonce: str = "") -> dict[str, Page | str]:
-    """Return a front page and twenty products with the same texts."""
-    found: dict[str, Page | str] = {path: product(path, *texts, nonce=nonce) for path in SHOP}
-    found["/"] = html("Lamps", tale("lamps", 3), links=SHOP)
+def shop_of(*texts: str, nonce: str = "", products: Sequence[str] = SHOP) -> dict[str, Page | str]:
+    """Return a front page and products with the same texts."""
+    found: dict[str, Page | str] = {path: product(path, *texts, nonce=nonce) for path in products}
+    found["/"] = html("Lamps", tale("lamps", 3), links=products)
     return found
 
 
@@ -145,6 +156,35 @@ async def test_what_was_learned_before_there_were_keepers_comes_back_to_one_page
     succeeded(site, database_url)
     assert await said(connection, DESCRIPTION) == await said(connection, FOOTER) == [heir]
     assert await keepers(connection) == [(site.url(heir), True)]
+
+
+async def test_a_run_that_is_killed_while_it_strips_pages_is_finished_by_the_next(
+    database_url: str, connection: Connection
+) -> None:
+    changed = "SELECT url, last_changed_at FROM scraped_pages ORDER BY url"
+    with LocalSite(shop_of(DESCRIPTION, products=LARGE_SHOP)) as site:
+        await connection.execute(HOLD_UP)
+        await connection.execute("SELECT pg_advisory_lock(7)")
+        with started_scrapy("crawl", "website", "-a", f"url={site.url('/')}", database_url=database_url) as process:
+            await until_true(connection, HELD_UP)
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        await connection.execute("SELECT pg_advisory_unlock(7)")
+        await until_true(connection, ALONE)
+        left = len(await said(connection, DESCRIPTION))
+        assert 1 < left < len(LARGE_SHOP)
+        assert await pages.broken_pages(connection) == []
+        before = await rows(connection, changed)
+
+        await connection.execute("DROP TRIGGER holds_up ON scraped_pages")
+        succeeded(site, database_url)
+    ((keeper, is_applied),) = await keepers(connection)
+    assert is_applied
+    paths = [site.url(path) for text in (DESCRIPTION, FOOTER) for path in await said(connection, text)]
+    assert paths == [keeper, keeper]
+    assert (await stats(connection))["pages/stripped"] == left - 1
+    assert await rows(connection, changed) == before
+    assert await pages.broken_pages(connection) == []
 
 
 async def test_commands_say_which_page_keeps_what_the_others_lose(
