@@ -127,7 +127,8 @@ async def successors(
     """Return for units the page of the sample that is to keep them: it has the unit, as `reader` read it.
 
     The one with the fewest units besides, and of these the one that stands first in the sample; an original of
-    duplicates only where all others are, none that is `gone`. A unit that no such page has is not in the answer.
+    duplicates only where all others are, none that is `gone` or of another kind by now. A unit that no such page has
+    is not in the answer.
     """
     hashes = [unit for _, unit in wanted]
     values = {"source_id": source_id, "unit_hashes": hashes, "reader": reader, "gone": list(gone)}

@@ -76,6 +76,7 @@ WITH page AS MATERIALIZED (
         EXISTS (SELECT FROM scraped_pages AS d WHERE d.duplicate_of = p.id) AS has_twins
     FROM page_samples AS s
     JOIN scraped_pages AS p ON p.id = s.page_id AND p.duplicate_of IS NULL AND p.content_hash <> ''
+    JOIN page_checks AS c ON c.page_id = s.page_id AND c.kind = s.kind  -- else it was read since, and not sampled
     WHERE s.source_id = %(source_id)s
       AND s.reader = %(reader)s
       AND p.url <> ALL (%(gone)s::text[])

@@ -32,6 +32,16 @@ async def sample(index: Index, name: str, *units: bytes, kind: str = "article", 
     await boilerplate.record_samples(index.connection, index.source.id, [found])
 
 
+async def recognise(index: Index, kind: str, *names: str) -> None:
+    """Let pages have been recognised as a kind when they were last read."""
+    query = """
+        INSERT INTO page_checks (page_id, source_id, next_check_at, check_interval, kind)
+        SELECT id, source_id, now(), '1 day', %s FROM scraped_pages WHERE url = ANY (%s)
+        ON CONFLICT (page_id) DO UPDATE SET kind = EXCLUDED.kind
+    """
+    await index.connection.execute(query, (kind, [index.url(name) for name in names]))
+
+
 async def repeated(index: Index, least: int = 1) -> boilerplate.Repeated:
     return await boilerplate.repeated(index.connection, index.source.id, reader="r", least=least)
 
@@ -114,17 +124,22 @@ async def test_the_page_with_least_else_is_to_keep_a_unit(three: Index) -> None:
     await sample(three, "a", ONE, TWO)
     await sample(three, "b", ONE)
     await sample(three, "c", ONE, reader="other")
+    await recognise(three, "article", *"abc")
     assert await successors(three) == {("article", ONE): "b", ("article", TWO): "a"}
     assert await successors(three, "b") == {("article", ONE): "a", ("article", TWO): "a"}
     assert await successors(three, "a", "b") == {}
     await sample(three, "a", ONE)
     first = min("ab", key=lambda name: boilerplate.place(three.url(name)))
     assert await successors(three) == {("article", ONE): first}
+    await recognise(three, "listing", first)  # what it says now is not in the sample
+    (other,) = {"a", "b"} - {first}
+    assert await successors(three) == {("article", ONE): other}
 
 
 async def test_no_duplicate_is_to_keep_a_unit_and_its_original_only_where_there_is_no_other(three: Index) -> None:
     for name, *units in (("a", ONE), ("b", ONE, TWO), ("c", ONE)):
         await sample(three, name, *units)
+    await recognise(three, "article", *"abc")
     original = (await ids(three))["a"]
     async with page_writes.write(three.connection, three.source.domain, three.fence):
         row = page(three.url("c"), manifest=[], chunks=[])
