@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 class Keeping:
     """What is boilerplate, each with its keeper, and the keepers whose stored texts lack units that they are to keep.
 
-    Those lost them when another page kept them. A unit that no page of the sample has any more has no keeper.
+    Those lost them when another page kept them. A unit that no page of the sample has any more stays with whom it was.
     """
 
     learned: Sequence[Learned]
