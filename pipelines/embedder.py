@@ -68,11 +68,12 @@ class Embedder:
             max_tokens=self._patience.batch_tokens,
             max_bytes=MAX_WAITING_BYTES,
         )
-        self._free = min(config.concurrency, provider.max_concurrency or config.concurrency)
+        self._most_calls = min(config.concurrency, provider.max_concurrency or config.concurrency)
         self._overdue = False
         self._linger: asyncio.TimerHandle | None = None
         self._look: asyncio.TimerHandle | None = None
         self._workers: set[asyncio.Task[None]] = set()
+        self._calling: set[asyncio.Task[None]] = set()  # workers that the provider has something to do for
         self._checking: asyncio.Task[int] | None = None
         self._settler = Settler(self._room, self._patience, provider, budget)
         self._checked_at = -math.inf
@@ -182,16 +183,21 @@ class Embedder:
 
     def _dispatch(self) -> None:
         room = self._room
-        while self._free and room.has_queue and (self._overdue or room.is_full):
-            self._free -= 1
+        while self._has_slot and room.has_queue and (self._overdue or room.is_full):
             self._overdue = False
             worker = asyncio.get_running_loop().create_task(self._work())
             self._workers.add(worker)
+            self._calling.add(worker)
             worker.add_done_callback(self._ended)
         if not room.has_queue:
             self._overdue = False
         elif self._linger is None and not self._overdue:
             self._linger = asyncio.get_running_loop().call_later(self._config.linger, self._be_overdue)
+
+    @property
+    def _has_slot(self) -> bool:
+        """Whether the provider may be asked once more; not while as many answers again wait to be counted."""
+        return len(self._calling) < self._most_calls and len(self._workers) < 2 * self._most_calls
 
     def _be_overdue(self) -> None:
         self._linger = None
@@ -199,30 +205,41 @@ class Embedder:
         self._dispatch()
 
     async def _work(self) -> None:
-        """Send one batch, cut when its turn has come, and settle each of its texts."""
+        """Send one batch, cut when its turn has come, and settle each of its texts.
+
+        The next batch leaves as soon as the provider has answered: it need not wait until this one is counted.
+        """
         try:
             if await self._limits.acquire(self._room.next_tokens):
                 batch = self._room.take()
-                await self._settler.settle(batch, is_permitted=True)
+                worker = asyncio.current_task()
+                assert worker is not None  # noqa: S101 - `_dispatch` made it
+                await self._settler.settle(batch, is_permitted=True, answered=lambda: self._answered(worker))
         except (ProviderError, DatabaseProblem) as error:
             self._give_up(error)
         except Exception as error:  # whatever it is, those who wait would wait for ever
             logger.exception("a batch could not be embedded")
             self._give_up(ProviderUnavailable(f"a batch could not be embedded: {type(error).__name__}"))
 
+    def _answered(self, worker: asyncio.Task[None]) -> None:
+        self._calling.discard(worker)
+        self._dispatch()
+
     def _ended(self, worker: asyncio.Task[None]) -> None:
         # Not at the end of `_work`: one that is cancelled before its first step never gets there.
         self._workers.discard(worker)
-        self._free += 1
-        self._dispatch()
+        self._answered(worker)
 
     def _give_up(self, error: Exception) -> None:
-        """Tell everybody who waits, and end what else is on its way: nobody waits for it any more."""
+        """Tell everybody who waits, and end what else is on its way: nobody waits for it any more.
+
+        What was answered is counted to the end: it is paid for.
+        """
         self._settler.forget()
         self._checked_at = -math.inf
         self._room.fail(error)
         current = asyncio.current_task()
-        for worker in self._workers:
+        for worker in self._calling:
             if worker is not current:
                 worker.cancel()
 

@@ -7,7 +7,9 @@ life. The last one to give back closes.
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
+from functools import cache
 from typing import TYPE_CHECKING, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -72,6 +74,7 @@ class Runtime:
         async with self._loading:
             if spec not in self._embedders:
                 self._embedders[spec] = await embedder_of(spec, self.config.embedding, self.budget)
+                _stay(spec.provider)
             return self._embedders[spec]
 
     async def use_connection(self, action: Callable[[Connection], Awaitable[R]]) -> R:
@@ -163,6 +166,15 @@ async def give_back(runtime: Runtime) -> None:
 async def _open(config: Config) -> Runtime:
     url = await prepare_database(config)
     return Runtime(config, url, await open_pool(url))
+
+
+@cache  # once in a process
+def _stay(provider: str) -> None:
+    """Leave what was imported for a provider, and before, out of every garbage collection to come: it is there to stay.
+
+    Else a whole collection looks at half a million objects, again and again.
+    """
+    gc.freeze()
 
 
 async def prepare_database(config: Config) -> str:

@@ -16,7 +16,7 @@ from pipelines.providers import ProviderRefused, ProviderUnavailable, UnusableVe
 from pipelines.waiting import Answer, Query
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from contextlib import AbstractAsyncContextManager
 
     from pipelines.budget import Budget
@@ -54,11 +54,19 @@ class Settler:
         self._refused_in_a_row = 0
         self.answered_at = -math.inf
 
-    async def settle(self, texts: Sequence[Text], *, is_permitted: bool = False, attempts: int = ATTEMPTS) -> int:
+    async def settle(
+        self,
+        texts: Sequence[Text],
+        *,
+        is_permitted: bool = False,
+        attempts: int = ATTEMPTS,
+        answered: Callable[[], None] = lambda: None,
+    ) -> int:
         """Embed a batch and give everybody the answers. Returns how many of its texts have no vector.
 
-        `is_permitted`: the limits were asked for its first request. Raises `ProviderMisconfigured`,
-        `ProviderUnavailable` or `DatabaseProblem`.
+        `is_permitted`: the limits were asked for its first request. `answered` is called when the provider has nothing
+        more to do for the batch, and what it cost is still to be counted; not where the batch ends otherwise. Raises
+        `ProviderMisconfigured`, `ProviderUnavailable` or `DatabaseProblem`.
         """
         sent = [text.text for text in texts]
         tokens = sum(text.tokens for text in texts)
@@ -66,10 +74,11 @@ class Settler:
             async with self._spending(texts, tokens) as bill:
                 answer = await self._patience.embed(sent, tokens, is_permitted=is_permitted, attempts=attempts)
                 bill.texts, bill.tokens = len(sent), answer.total_tokens
-            answer = checked(answer, sent, self.dimensions)
-            is_sound = sound(answer.vectors)
-            if not is_sound.any():
-                raise UnusableVector(NO_VECTOR)
+                answer = checked(answer, sent, self.dimensions)
+                is_sound = sound(answer.vectors)
+                if not is_sound.any():
+                    raise UnusableVector(NO_VECTOR)
+                answered()
         except TokenLimitReached as error:
             if is_permitted:
                 self._patience.give_back(tokens)

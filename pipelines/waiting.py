@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from pipelines.budget import TokenLimitReached
 from pipelines.providers.base import ProviderError
@@ -41,8 +41,7 @@ class Query:
         """Count nothing."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):  # of which there is one for each text: a frozen dataclass takes three times as long to make
     """A text's vector, of unit length, and its tokens; None where the provider does not tell them.
 
     `is_own`: it was embedded for this call, and not for another that had asked for the same text before.
@@ -88,9 +87,10 @@ class Order:
 
 @dataclass(eq=False, slots=True)
 class Text:
-    """A text that waits or is on its way. `wanted_by` empties when nobody waits any more.
+    """A text that waits, is on its way, or has its answer. `wanted_by` empties when nobody waits any more.
 
-    `payer` is, of those who waited when it was sent, who had asked first.
+    `payer` is, of those who waited when it was sent, who had asked first. `answer` is there once it is settled, for
+    those who ask before everybody who waited for it has left.
     """
 
     text: str
@@ -99,19 +99,12 @@ class Text:
     payer: Meter
     wanted_by: list[tuple[Order, int]] = field(default_factory=list)
     is_sent: bool = False
+    answer: Answer | ProviderError | None = None
 
     @property
     def query(self) -> Query | None:
         """A person's query that waits for the text, also where somebody else asked first."""
         return next((order.meter for order, _ in self.wanted_by if isinstance(order.meter, Query)), None)
-
-
-@dataclass(eq=False, slots=True)
-class _Kept:
-    """An answer that somebody has got, or will get with the rest of an order."""
-
-    answer: Answer | ProviderError
-    holders: set[Order]
 
 
 class WaitingRoom:
@@ -131,7 +124,7 @@ class WaitingRoom:
         self._queued_tokens = 0
         self._door: dict[Order, None] = {}
         self._inside: dict[Order, None] = {}
-        self._kept: dict[str, _Kept] = {}
+        self._kept: dict[str, Text] = {}
 
     @property
     def orders(self) -> list[Order]:
@@ -163,8 +156,8 @@ class WaitingRoom:
         self._door.pop(order, None)
         for name in set(order.texts):
             if (kept := self._kept.get(name)) is not None:
-                kept.holders.discard(order)
-                if not kept.holders:
+                kept.wanted_by = [(other, index) for other, index in kept.wanted_by if other is not order]
+                if not kept.wanted_by:
                     del self._kept[name]
         if order not in self._inside:
             return
@@ -213,10 +206,13 @@ class WaitingRoom:
         if not self._forget(text):
             return
         if text.wanted_by:
-            self._kept[text.text] = _Kept(_of_another(answer), {order for order, _ in text.wanted_by})
-        own = next((at for at, (order, _) in enumerate(text.wanted_by) if order.meter is text.payer), None)
-        for at, (order, index) in enumerate(text.wanted_by):
-            self._give(order, index, answer if at == own else _of_another(answer))
+            text.answer = answer
+            self._kept[text.text] = text
+        is_paid = False
+        for order, index in text.wanted_by:
+            is_own = not is_paid and order.meter is text.payer
+            is_paid |= is_own
+            self._give(order, index, answer if is_own else _of_another(answer))
         self._admit()
 
     def _give(self, order: Order, index: int, answer: Answer | ProviderError) -> None:
@@ -241,9 +237,10 @@ class WaitingRoom:
             del self._door[order]
             self._inside[order] = None
             for index, name in enumerate(order.texts):
-                if (kept := self._kept.get(name)) is not None and _is_answer_for(order, kept.answer):
-                    kept.holders.add(order)
-                    self._give(order, index, kept.answer)
+                kept = self._kept.get(name)
+                if kept is not None and kept.answer is not None and _is_answer_for(order, kept.answer):
+                    kept.wanted_by.append((order, index))
+                    self._give(order, index, _of_another(kept.answer))
                     continue
                 text = self._texts.get(name) or self._queued(name, order.meter)
                 text.wanted_by.append((order, index))

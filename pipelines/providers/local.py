@@ -29,7 +29,7 @@ class LocalProvider:
 
     name = "local"
     max_texts: int | None = None
-    max_concurrency: int | None = 3  # two are computed while what the third took is counted; more only take memory
+    max_concurrency: int | None = 3  # two are computed while a third is cut or given out; more only take memory
 
     def __init__(self, model: str = MODEL) -> None:
         if model != MODEL:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 PAGES_AT_A_TIME = 200
+REQUESTS_A_GROUP = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +78,9 @@ class Build:
         self._told = told
         self._chunker = index_model.chunker_of(model)
         self._vectors = VectorSource(runtime, embedder, model.id, model.dimensions, self)
-        self._group_size = runtime.config.embedding.batch_size
-        # Twice as many as there are requests at a time: while one group is written, the next requests have their texts.
-        self._groups_at_a_time = 2 * runtime.config.embedding.concurrency
+        # Several requests are written together, and there are texts for the next ones while a group is written.
+        self._group_size = REQUESTS_A_GROUP * runtime.config.embedding.batch_size
+        self._groups_at_a_time = max(2, runtime.config.embedding.concurrency)
 
     def count(self, name: str, by: int = 1) -> None:
         """Count what the provider was sent."""

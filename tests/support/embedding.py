@@ -15,6 +15,8 @@ from pipelines.providers import Embedded, ProviderRefused, ProviderSpec
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from pipelines.budget import Budget
+
 DIMENSIONS = 2
 SPEC = ProviderSpec("double", dimensions=DIMENSIONS)
 
@@ -91,10 +93,10 @@ def answer_to(texts: Sequence[str]) -> Embedded:
     return Embedded(vectors, [len(text) for text in texts], sum(map(len, texts)))
 
 
-def embedder_over(provider: Provider, **config: Any) -> Embedder:
+def embedder_over(provider: Provider, budget: Budget | None = None, **config: Any) -> Embedder:
     """Return an embedder that sends a batch as soon as it may."""
     settings = {"provider": "double", "model": None, "dimensions": None, "linger": 0.0, "timeout": 5.0}
-    return Embedder(SPEC, provider, EmbeddingConfig(**(settings | config)))
+    return Embedder(SPEC, provider, EmbeddingConfig(**(settings | config)), budget)
 
 
 async def turns(count: int = 10) -> None:
