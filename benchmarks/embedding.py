@@ -34,7 +34,7 @@ from db import models
 from db.connection import Address
 from pipelines import runtime
 from pipelines.arguments import RunArguments
-from pipelines.budget import TokenLimits
+from pipelines.budget import Purse, TokenLimits
 from pipelines.chunker import Chunk
 from pipelines.config import Config
 from pipelines.embedding import EmbeddingPipeline
@@ -112,6 +112,7 @@ class BenchRun:
     stop_reason: str | None = None
     is_shutting_down: bool = False
     embeds_by_batch: bool = False
+    purse: Purse = field(default_factory=Purse)
     counts: dict[str, int] = field(default_factory=dict)
 
     def count(self, name: str, by: int = 1) -> None:
@@ -139,7 +140,7 @@ async def opened(home: Path, spec: ProviderSpec, embedding: EmbeddingConfig) -> 
 
 async def through_pipeline(run: BenchRun, pages: int) -> float:
     """Send pages through the embedding pipeline, as many at a time as Scrapy would, and return the seconds."""
-    pipeline = EmbeddingPipeline(run)  # type: ignore[arg-type]
+    pipeline = EmbeddingPipeline(run)  # type: ignore[arg-type]  # what of a run it needs, see `BenchRun`
     numbers = iter(range(pages))
 
     async def feed() -> None:
@@ -264,8 +265,10 @@ def memory(console: Console, home: Path, chunks: int, _: int) -> None:
             sampling = asyncio.create_task(sample(run))
             work = asyncio.create_task(through_pipeline(run, pages))
             for until, name in ((0.1, "second tenth"), (0.2, "up to half"), (0.5, "hang")):
-                while run.counts.get("chunks/embedded", 0) < until * chunks:  # noqa: ASYNC110 - nothing tells of it
-                    await asyncio.sleep(0.05)
+                while run.counts.get("chunks/embedded", 0) < until * chunks:
+                    if work.done():
+                        await work
+                    await asyncio.sleep(0.05)  # nothing tells of it
                 phase = name
             await asyncio.to_thread(httpx2.post, f"{url}/hang", params={"seconds": HANG})
             await asyncio.sleep(HANG)  # it is how long it hangs
