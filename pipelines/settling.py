@@ -72,23 +72,24 @@ class Settler:
         tokens = sum(text.tokens for text in texts)
         try:
             async with self._spending(texts, tokens) as bill:
-                answer = await self._patience.embed(sent, tokens, is_permitted=is_permitted, attempts=attempts)
+                try:
+                    answer = await self._patience.embed(sent, tokens, is_permitted=is_permitted, attempts=attempts)
+                finally:
+                    self._room.max_tokens = self._patience.batch_tokens
                 bill.texts, bill.tokens = len(sent), answer.total_tokens
                 answer = checked(answer, sent, self.dimensions)
                 is_sound = sound(answer.vectors)
                 if not is_sound.any():
                     raise UnusableVector(NO_VECTOR)
-                answered()
+                self._refused_in_a_row = 0
+                self.answered_at = time.monotonic()
+                answered()  # last: the next batch leaves by what this one showed
         except TokenLimitReached as error:
             if is_permitted:
                 self._patience.give_back(tokens)
             return await self._ration(texts, error, attempts)
         except ProviderRefused as error:
             return await self._isolate(texts, error)
-        finally:
-            self._room.max_tokens = self._patience.batch_tokens
-        self._refused_in_a_row = 0
-        self.answered_at = time.monotonic()
         self._count(texts, answer)
         counts = _token_counts(texts, answer)
         for text, vector, count, is_whole in zip(texts, answer.vectors, counts, is_sound, strict=True):

@@ -10,7 +10,9 @@ import pytest
 
 from db.errors import DatabaseUnavailable
 from pipelines.budget import Bill
+from pipelines.patience import FIRST_TOKENS
 from pipelines.providers import ProviderMisconfigured
+from pipelines.waiting import BYTES_PER_TOKEN
 from tests.support.embedding import Meter, Provider, answer_to, embedder_over, turns
 
 if TYPE_CHECKING:
@@ -65,6 +67,31 @@ async def test_a_batch_that_is_refused_keeps_its_slot_until_it_is_isolated():
     embedder = embedder_over(provider, budget, batch_size=4, concurrency=1)
     await embedder.embed_each(["a", "bad", "c", "d", "e", "f", "g", "h"], Meter())
     assert provider.most_at_a_time == 1
+
+
+async def test_the_next_batch_is_as_large_as_the_last_one_showed_that_it_may_be():
+    provider, budget = Provider(), Budget()
+    embedder = embedder_over(provider, budget, batch_size=100, concurrency=1)
+    size = FIRST_TOKENS * BYTES_PER_TOKEN // 4
+    asking = asyncio.create_task(embedder.embed([letter * size for letter in "abcdefghij"], Meter()))
+    await turns(30)
+    assert [len(sent) for sent in provider.sent] == [3, 7]
+    budget.gate.set()
+    await asking
+
+
+async def test_an_answer_that_is_counted_late_does_not_speak_for_a_provider_that_was_given_up_since():
+    provider, budget = Provider(), Budget()
+    embedder = embedder_over(provider, budget, batch_size=1, concurrency=1)
+    await embedder.check()
+    provider.plan.extend([answer_to, ProviderMisconfigured("the key is gone")])
+    with pytest.raises(ProviderMisconfigured):
+        await embedder.embed(["a", "b"], Meter())
+    budget.gate.set()
+    await turns(30)
+    provider.probes.append(ProviderMisconfigured("the key is gone"))
+    with pytest.raises(ProviderMisconfigured):
+        await embedder.check()
 
 
 async def test_what_was_answered_before_the_provider_was_given_up_is_counted_all_the_same():
