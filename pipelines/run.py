@@ -156,8 +156,11 @@ class Run:
             self.count(f"saved/{rung}/{unit}", count)
 
     def count(self, name: str, by: int = 1) -> None:
-        """Add to a counter, `lcl/<name>` in the crawl's stats and `<name>` in the run's record."""
-        if by:
+        """Add to a counter, `lcl/<name>` in the crawl's stats and `<name>` in the run's record.
+
+        Nothing is counted of what comes when the crawl is over and let go: an answer that was on its way.
+        """
+        if by and self._reference() is not None:
             self._stats.inc_value(f"lcl/{name}", by)
 
     def counters(self) -> dict[str, int]:
