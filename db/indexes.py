@@ -88,10 +88,12 @@ async def ensure(
     Takes an autocommit connection, since CONCURRENTLY cannot run inside a transaction, and a direct one: behind a
     transaction pooler, the lock and the settings of the session would stay with whoever comes next.
 
-    An index left invalid by a build that died is dropped and built again. One that an earlier version defined otherwise
-    serves until its successor is there: `search_pages` looks which of the two it finds under the name.
+    An index left invalid by a build that died is dropped, and built again where the model is large enough for it. One
+    that an earlier version defined otherwise serves until its successor is there: `search_pages` looks which of the two
+    it finds under the name.
     """
-    if not (due := await _due(connection, model, min_chunks)):
+    due = await _due(connection, model, min_chunks)
+    if not due and not await _invalid(connection, model):
         return []
     is_early = is_patient and await jobs.is_any_at_work(connection)
     if is_early and await _count(connection, model, min_chunks * PATIENCE) < min_chunks * PATIENCE:
@@ -101,6 +103,8 @@ async def ensure(
         return []
     try:
         names = [name for wanted in due if (name := await _ensure_one(connection, model, wanted))]
+        for name in await _invalid(connection, model):
+            await _drop(connection, name)
         if names:
             await connection.execute("ANALYZE page_embeddings")
         return names
@@ -209,6 +213,21 @@ async def _due(connection: Connection, model: Model, min_chunks: int) -> list[_D
     """Return what indexes a model is large enough for."""
     chunks = await _count(connection, model, min_chunks)
     return [each for each in _DEFINITIONS if chunks >= each.least(model, min_chunks)]
+
+
+async def _invalid(connection: Connection, model: Model) -> list[str]:
+    """Return the names of a model's indexes that are being built, or, while this process builds, never were."""
+    names = [name for each in _DEFINITIONS for name in _names(each, model.id)]
+    cursor = await connection.execute(
+        """
+        SELECT name
+        FROM unnest(%s::text[]) AS name
+        JOIN pg_index AS i ON i.indexrelid = to_regclass(name)
+        WHERE NOT i.indisvalid
+        """,
+        (names,),
+    )
+    return [row[0] for row in await cursor.fetchall()]
 
 
 async def _count(connection: Connection, model: Model, limit: int) -> int:

@@ -169,7 +169,7 @@ async def _jobs(connection: Connection) -> Finding:
 
 async def _indexes(connection: Connection, model: Model | None, min_chunks: int) -> Finding:
     if unusable := await overview.unusable_indexes(connection):
-        advice = f"the next successful crawl builds it again; or DROP INDEX {unusable[0]}"
+        advice = f"the next successful crawl drops it, and builds it again if needed; or DROP INDEX {unusable[0]}"
         return Finding("indexes", "wrong", f"half built: {some(unusable)}", advice)
     if model is not None and (lacking := await indexes.lacking(connection, model, min_chunks=min_chunks)):
         found = f"there is so much to search that these are needed: {some([_INDEXES[each] for each in lacking])}"

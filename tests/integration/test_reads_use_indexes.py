@@ -296,6 +296,17 @@ class TestSearchIndexes:
         assert await indexes.ensure(connection, large, min_chunks=1) == [name]
         assert await value(connection, "SELECT indisvalid FROM pg_index WHERE indexrelid = %s::regclass", name)
 
+    async def test_one_left_invalid_that_is_not_needed_yet_is_dropped(
+        self, connection: Connection, large: Model
+    ) -> None:
+        await indexes.ensure(connection, large, min_chunks=1)
+        name = f"page_embeddings_vector_{large.id}_idx"
+        await connection.execute("UPDATE pg_index SET indisvalid = false WHERE indexrelid = %s::regclass", (name,))
+
+        assert await indexes.ensure(connection, large, min_chunks=2 * CHUNKS + 1) == []
+        assert await value(connection, "SELECT to_regclass(%s)", name) is None
+        assert await indexes.built(connection, large) == {"gin"}
+
     async def test_of_two_builders_one_returns_at_once(
         self, connection: Connection, large: Model, database_url: str
     ) -> None:
