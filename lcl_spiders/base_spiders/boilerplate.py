@@ -209,13 +209,15 @@ async def _stripped(spider: SourceSpider, known: Sequence[Learned]) -> AsyncIter
     for _ in range(PASSES):
         count = 0
         async for page, kind in _stored(spider, sorted({LISTING, *(kind for kind, _ in texts)})):
-            content, left_out = without(page.content, taken_out.of(kind), taken_out.kept_by(page.known.url))
-            if not left_out:
-                continue
-            for unit in left_out:
+            kept = taken_out.kept_by(page.known.url)
+            content, left_out = without(page.content, taken_out.of(kind), kept)
+            # Those that it keeps as well: a run that was killed may have taken them out of all others.
+            for unit in [*left_out, *(units(page.content) if kept else ())]:
                 key = kind, unit_hash(unit)
                 if texts.get(key, unit) is None:
                     texts[key] = unit[:LONGEST]
+            if not left_out:
+                continue
             item = as_item(page)
             item.content, item.reason = content, STRIPPED
             count += 1

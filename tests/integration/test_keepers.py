@@ -187,6 +187,18 @@ async def test_a_run_that_is_killed_while_it_strips_pages_is_finished_by_the_nex
     assert await pages.broken_pages(connection) == []
 
 
+async def test_a_run_that_is_killed_when_it_has_stripped_all_pages_leaves_the_text_with_its_keeper(
+    site: LocalSite, database_url: str, connection: Connection
+) -> None:
+    succeeded(site, database_url)
+    learned = "SELECT text, applied_at IS NOT NULL FROM source_boilerplate ORDER BY text"
+    before = await rows(connection, learned)
+    assert before == [(FOOTER, True), (DESCRIPTION, True)]
+    await connection.execute("UPDATE source_boilerplate SET text = NULL, applied_at = NULL")
+    succeeded(site, database_url)
+    assert await rows(connection, learned) == before
+
+
 async def test_commands_say_which_page_keeps_what_the_others_lose(
     site: LocalSite, database_url: str, connection: Connection
 ) -> None:
