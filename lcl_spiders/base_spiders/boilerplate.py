@@ -182,11 +182,14 @@ async def learn(spider: SourceSpider) -> AsyncIterator[PageItem]:
     if not before.is_sampled and not found.lacking and found.learned == known:
         return
     forgotten = {each.unit for each in known} - {each.unit for each in found.learned}
+    # Keepers that leave, too: where their deletion is refused, they are read without what they have handed on.
+    leaving = {each.keeper for each in known if each.keeper is not None} & run.departures.keys()
+    soon = leaving.union(page.known.url for page, _ in found.lacking)
 
     async def store(connection: Connection) -> None:
         await boilerplate.learn(connection, source_id, found.learned)
         await boilerplate.read_anew(connection, source_id, forgotten, [LISTING])
-        await boilerplate.read_soon(connection, source_id, [page.known.url for page, _ in found.lacking])
+        await boilerplate.read_soon(connection, source_id, sorted(soon))
         await boilerplate.trim(connection, source_id, SAMPLE)
 
     await _write(run, store)

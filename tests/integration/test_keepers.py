@@ -11,7 +11,7 @@ import pytest
 
 from db import pages
 from lcl_spiders.local_site import LocalSite, Page
-from tests.support.crawl import snapshot, stats, succeeded
+from tests.support.crawl import crawl, last_job, snapshot, stats, succeeded
 from tests.support.postgres import rows, until_true, value
 from tests.support.scrapy import run_scrapy, started_scrapy
 from tests.support.site import html, tale
@@ -197,6 +197,22 @@ async def test_a_run_that_is_killed_when_it_has_stripped_all_pages_leaves_the_te
     await connection.execute("UPDATE source_boilerplate SET text = NULL, applied_at = NULL")
     succeeded(site, database_url)
     assert await rows(connection, learned) == before
+
+
+async def test_a_keeper_that_looked_gone_and_comes_back_says_no_more_what_another_page_has_been_left(
+    site: LocalSite, database_url: str, connection: Connection
+) -> None:
+    succeeded(site, database_url)
+    before = {path: site[path] for path in SHOP[7:19]}
+    for path in before:
+        site[path] = Page("", status=404)
+    assert crawl(site, database_url).code == 1
+    assert (await last_job(connection))["reason"] == "mass_delete_refused"
+    (heir,) = {*await said(connection, DESCRIPTION)} - {"/lamp7"}
+    for path, page in before.items():
+        site[path] = page  # as it was, to the byte
+    succeeded(site, database_url)
+    assert await said(connection, DESCRIPTION) == await said(connection, FOOTER) == [heir]
 
 
 async def test_commands_say_which_page_keeps_what_the_others_lose(
