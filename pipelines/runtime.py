@@ -74,7 +74,8 @@ class Runtime:
         async with self._loading:
             if spec not in self._embedders:
                 self._embedders[spec] = await embedder_of(spec, self.config.embedding, self.budget)
-                _stay(spec.provider)
+                if self.leases <= 1:  # else crawls are at work in a worker, which would stay with all that they hold
+                    _stay(spec.provider)
             return self._embedders[spec]
 
     async def use_connection(self, action: Callable[[Connection], Awaitable[R]]) -> R:
