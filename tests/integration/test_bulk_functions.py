@@ -367,7 +367,7 @@ UPDATE = st.dictionaries(st.sampled_from("abcde"), st.tuples(TEXTS, LINKS, st.bo
 fresh_hosts = itertools.count()
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(updates=st.lists(UPDATE, min_size=1, max_size=6))
 async def test_after_any_updates_the_index_is_what_was_last_written(
     connection: Connection, model: Model, updates: list[dict[str, tuple[list[str], list[str], bool]]]

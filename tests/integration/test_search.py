@@ -241,7 +241,7 @@ class TestText:
 
         assert await found(index, "gardens -of") == ["a"]
 
-    @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(st.text(st.sampled_from("'\"&|!():*<->\\ aé0%$_;-,./@#\t\n日"), max_size=25) | st.text(max_size=40))
     @example("' & | ! ( ) :*")
     @example("a & | b")

@@ -177,7 +177,7 @@ VALUES = strategies.one_of(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(strategies.dictionaries(strategies.sampled_from(["url", "content", "html", "body", "title", "outcome"]), VALUES))
 def test_any_item_is_a_page_or_none_or_a_bad_item(item: dict[str, Any]) -> None:
     try:

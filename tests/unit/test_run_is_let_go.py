@@ -51,7 +51,7 @@ async def test_a_model_that_is_loaded_while_a_worker_crawls_keeps_no_crawl(
     monkeypatch.setattr(module, "embedder_of", embedder_of)
     monkeypatch.setattr(module.gc, "freeze", lambda: frozen.append(True))
     module._stay.cache_clear()
-    runtime = Runtime(Config.from_settings(Settings(DEFAULTS)), "", None)  # type: ignore[arg-type]
+    runtime = Runtime(Config.from_settings(Settings(DEFAULTS)), "", None)  # type: ignore[arg-type]  # no database is asked
     runtime.leases = leases
     await runtime.embedder(ProviderSpec("double"))
     assert bool(frozen) is is_kept
