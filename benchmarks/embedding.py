@@ -166,7 +166,7 @@ async def bare(provider: EmbeddingProvider, texts: Sequence[str], concurrency: i
                     await provider.embed(batch)
                     break
                 except ProviderBusy as busy:
-                    await asyncio.sleep(busy.retry_after or 0.1)
+                    await asyncio.sleep(busy.retry_after or 0.1)  # as long as the provider asks for
 
     began = time.perf_counter()
     await asyncio.gather(*(call() for _ in range(concurrency)))

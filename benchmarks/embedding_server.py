@@ -30,7 +30,7 @@ class Server:
 
     async def embeddings(self, request: web.Request) -> web.Response:
         texts = (await request.json())["input"]
-        await asyncio.sleep(max(0.0, self.silent_until - time.monotonic()))
+        await asyncio.sleep(max(0.0, self.silent_until - time.monotonic()))  # it is told to be silent until then
         now = time.monotonic()
         self.level = min(self.burst, self.level + (now - self.at) * self.rate)
         self.at = now
@@ -40,7 +40,7 @@ class Server:
             headers = {"Retry-After": str(math.ceil(wait)), **self.told()}
             return web.json_response({"error": {"message": "too fast"}}, status=429, headers=headers)
         self.level -= 1
-        await asyncio.sleep(self.latency)
+        await asyncio.sleep(self.latency)  # the latency that it is to have
         self.counts["answered"] += 1
         self.counts["texts"] += len(texts)
         entries = ",".join(

@@ -114,7 +114,7 @@ async def open_connection(url: str, *, vectors: bool = False, **settings: str) -
         try:
             if vectors:
                 await vector_types.register(connection)
-        except BaseException:
+        except BaseException:  # a cancellation, too, must leave no connection open
             await connection.close()
             raise
     except psycopg.OperationalError as error:
@@ -145,7 +145,7 @@ async def open_pool(url: str, *, size: int = POOL_SIZE) -> Pool:
     try:
         try:
             await pool.open(wait=True, timeout=CONNECT_TIMEOUT * 2)
-        except BaseException:
+        except BaseException:  # a cancellation, too, must leave no pool open
             await pool.close()
             raise
     except psycopg.OperationalError as error:

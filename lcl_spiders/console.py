@@ -90,7 +90,7 @@ class IndexCommand(ScrapyCommand):
     @property
     def project_settings(self) -> Settings:
         """The project's settings, which Scrapy sets before it calls any method but `__init__`."""
-        assert self.settings is not None  # noqa: S101
+        assert self.settings is not None  # noqa: S101 - Scrapy sets it, see above
         return self.settings
 
     @cached_property

@@ -114,7 +114,7 @@ class DailyBudget:
         reservation = await self._reserve(row, tokens)
         try:
             yield bill
-        except Exception:
+        except Exception:  # whatever failed: what was set aside is given back
             await self._settle(row, bill, reservation)
             raise
         await self._settle(row, bill, reservation)

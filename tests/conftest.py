@@ -39,7 +39,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     except BrowserUnavailable as error:
         if os.environ.get(REQUIRE_BROWSER):
             pytest.fail(f"{REQUIRE_BROWSER} is set, but {error}", pytrace=False)
-        pytest.skip(str(error))
+        pytest.skip(str(error))  # CI sets the variable, so that nothing is skipped there
 
 
 @pytest.fixture(scope="session")

@@ -45,7 +45,7 @@ class Pending:
         await self.fallen_to(0)
         # Scrapy tells of an item before it has let go of it, and looks for what to do next only every five seconds.
         while self._is_busy() and self._count <= 0:  # noqa: ASYNC110 - there is no signal for it
-            await asyncio.sleep(MOMENT)
+            await asyncio.sleep(MOMENT)  # there is no signal for it
 
     async def fallen_to(self, limit: int) -> None:
         """Return when at most `limit` requests and items are waited for.

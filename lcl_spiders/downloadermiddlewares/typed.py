@@ -149,7 +149,7 @@ class PatientRetryMiddleware(RetryMiddleware):
             return response
         answer = super().process_response(request, response, *args, **kwargs)
         if isinstance(answer, Request):
-            await asyncio.sleep(seconds)
+            await asyncio.sleep(seconds)  # as long as the site asks for
         return answer
 
 

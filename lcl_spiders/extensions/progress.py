@@ -54,7 +54,7 @@ class ProgressExtension:
             task = progress.add_task(name)
             while True:
                 progress.update(task, description=self._line(name, progress.tasks[0].elapsed or 0.0))
-                await asyncio.sleep(INTERVAL)
+                await asyncio.sleep(INTERVAL)  # the rhythm of the display
 
     def _line(self, name: str, seconds: float) -> str:
         run = Run.of(self._crawler)

@@ -266,5 +266,5 @@ def _call_in(
 
 
 def _stop(pool: ProcessPool) -> None:
-    pool.stop()  # type: ignore[no-untyped-call]
+    pool.stop()  # type: ignore[no-untyped-call]  # pebble has no annotation there
     pool.join()

@@ -39,5 +39,5 @@ class Gate:
         """Wait for the turn to begin, and hold it until the block is left."""
         async with self._beginning:
             while self._running() and self._lag > MOST:  # noqa: ASYNC110 - the next measurement comes in a tick
-                await asyncio.sleep(TICK)
+                await asyncio.sleep(TICK)  # the rhythm of the measurements
             yield

@@ -104,13 +104,13 @@ class Connection(asyncio.Protocol):
     async def _send_pending(self) -> None:
         while self._pending:
             page, head, body, keeps_alive = self._pending.popleft()
-            await asyncio.sleep(page.delay)
+            await asyncio.sleep(page.delay)  # what the page is to show
             sent = body[: page.truncate_at]
             self._transport.write(head)
             for piece in _pieces(sent, page):
                 self._transport.write(piece)
                 if page.drip is not None:
-                    await asyncio.sleep(page.drip.pause)
+                    await asyncio.sleep(page.drip.pause)  # what the page is to show
             if len(sent) < len(body) or not keeps_alive:
                 self._ends = True
                 self._transport.close()

@@ -197,7 +197,7 @@ class LocalSite:
         server.close()
         for connection in tuple(connections):
             connection.abort()
-        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # a turn of the loop, in which the aborted connections close
 
 
 def _wire_path(path: str) -> str:

@@ -66,7 +66,7 @@ class BatchApi:
         provider = OpenAIProvider.from_spec(spec, config)
         try:
             index_model.held_to(model, (await provider.probe()).vectors.shape[-1])
-        except BaseException:
+        except BaseException:  # a cancellation, too, must leave no client open
             await provider.close()
             raise
         return cls(provider)

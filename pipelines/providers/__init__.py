@@ -48,6 +48,6 @@ def create(spec: ProviderSpec, config: EmbeddingConfig) -> EmbeddingProvider:
     if spec.provider != "local":
         msg = f"this version knows no provider {spec.provider!r}: move the index to another model with scrapy reembed"
         raise ProviderMisconfigured(msg)
-    from pipelines.providers.local import LocalProvider  # noqa: PLC0415
+    from pipelines.providers.local import LocalProvider  # noqa: PLC0415 - it brings the model, which others do without
 
     return LocalProvider.from_spec(spec)

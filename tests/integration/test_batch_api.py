@@ -61,7 +61,7 @@ async def apis(shared: Runtime) -> AsyncIterator[Apis]:
 async def went_round(shared: Runtime, apis: Apis, provider: BatchProvider, **end: object) -> Applied:
     """Submit, have the batches end, and apply what came of it."""
     await submit(shared, apis)
-    provider.end(**end)  # type: ignore[arg-type]
+    provider.end(**end)  # type: ignore[arg-type]  # parameters of the test
     await poll(shared, apis)
     return await apply(shared)
 

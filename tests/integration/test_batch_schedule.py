@@ -34,7 +34,7 @@ async def app(connection: Connection, database_url: str) -> AsyncIterator[procra
         await work
 
     made = procrastinate.App(connector=procrastinate.PsycopgConnector(conninfo=database_url, min_size=1, max_size=2))
-    batches.put_on(made, Unreachable(connection), NEVER, carry_out)  # type: ignore[arg-type]
+    batches.put_on(made, Unreachable(connection), NEVER, carry_out)  # type: ignore[arg-type]  # a double that forces a fault
     async with made.open_async():
         await made.tasks["batches"].defer_async(timestamp=0)
         yield made

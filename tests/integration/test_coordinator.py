@@ -22,7 +22,7 @@ FLEET = FleetConfig.from_settings(Settings())
 
 
 def made(runtime: FaultyRuntime, fleet: FleetConfig = FLEET, source_ids: tuple[UUID, ...] = ()) -> Coordinator:
-    return Coordinator(runtime, fleet, source_ids, worker_options=[], say=print)  # type: ignore[arg-type]
+    return Coordinator(runtime, fleet, source_ids, worker_options=[], say=print)  # type: ignore[arg-type]  # what of a runtime it needs
 
 
 async def test_as_many_workers_are_started_as_are_wanted_where_the_database_has_room(

@@ -30,7 +30,7 @@ NO_WAY = "http://255.255.255.255/"  # no machine has a route for a connection to
 @pytest.fixture
 def crawls(connection: Connection) -> Crawls:
     settings = Settings()
-    return Crawls(settings, FleetConfig.from_settings(settings), FaultyRuntime(connection))  # type: ignore[arg-type]
+    return Crawls(settings, FleetConfig.from_settings(settings), FaultyRuntime(connection))  # type: ignore[arg-type]  # a double that forces a fault
 
 
 @pytest.fixture
@@ -159,7 +159,7 @@ async def test_a_source_that_is_slow_to_begin_keeps_the_others_waiting_for_a_whi
     monkeypatch.setattr(crawls_module, "LONGEST_BEGINNING", 0)
     crawl = asyncio.create_task(asyncio.Event().wait())  # its provider does not answer
 
-    await crawls_module._begun(Crawler(Spider), crawl)  # type: ignore[arg-type]
+    await crawls_module._begun(Crawler(Spider), crawl)  # type: ignore[arg-type]  # any task will do
 
     assert not crawl.done()
     crawl.cancel()

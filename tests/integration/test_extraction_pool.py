@@ -63,7 +63,7 @@ async def until_busy() -> psutil.Process:
         for worker in workers():
             if sum(worker.cpu_times()[:2]) > 0.3:
                 return worker
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.01)  # other processes are at work
 
 
 async def test_a_worker_extracts_what_the_function_extracts() -> None:
@@ -159,7 +159,7 @@ async def test_workers_killed_while_idle_are_replaced() -> None:
 async def test_a_cancelled_page_does_not_disturb_the_next() -> None:
     async with opened() as pool:
         first, second = (asyncio.create_task(pool.extract(article(i), URL, None)) for i in range(2))
-        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # a turn of the loop
         first.cancel()
         assert (await second).title == "1"
         with pytest.raises(asyncio.CancelledError):
@@ -187,7 +187,7 @@ async def test_closing_a_pool_that_is_starting_or_was_never_used_leaves_nothing(
     await ExtractionPool(1, 1.0, MEMORY).close()
     pool = ExtractionPool(1, 1.0, MEMORY)
     page = asyncio.create_task(pool.extract(article(1), URL, None))
-    await asyncio.sleep(0)
+    await asyncio.sleep(0)  # a turn of the loop
     await pool.close()
     with pytest.raises(asyncio.CancelledError):
         await page
@@ -199,7 +199,7 @@ async def test_the_event_loop_goes_on_while_pages_are_extracted() -> None:
         page = asyncio.create_task(pool.extract(article(1), URL, None))
         turns = 0
         while not page.done():
-            await asyncio.sleep(0)
+            await asyncio.sleep(0)  # a turn of the loop
             turns += 1
     assert turns > 10
 
@@ -236,12 +236,12 @@ async def main(stuck, close):
     server, = [child for child in psutil.Process().children() if child.children()]
     tasks = [asyncio.ensure_future(pool.extract(ENDLESS, "http://example.org/", None, SLOW)) for _ in range(stuck)]
     while stuck and not all(sum(worker.cpu_times()[:2]) > 0.3 for worker in server.children()):
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.01)  # other processes are at work
     print("pids", server.pid, *(worker.pid for worker in server.children()), flush=True)
     if close:
         await pool.close()
     elif sys.argv[1] == "killed":
-        await asyncio.sleep(600)
+        await asyncio.sleep(600)  # until it is killed
 
 if __name__ == "__main__":
     asyncio.run(main(stuck=int(sys.argv[2]), close=sys.argv[1] == "close"))
@@ -263,7 +263,7 @@ def assert_gone(pids: list[int]) -> None:
     deadline = time.monotonic() + 20
     while left := [pid for pid in pids if psutil.pid_exists(pid) and psutil.Process(pid).status() != "zombie"]:
         assert time.monotonic() < deadline, left
-        time.sleep(0.02)
+        time.sleep(0.02)  # other processes are at work
 
 
 @pytest.mark.parametrize("stuck", [0, 4])

@@ -80,7 +80,7 @@ class TestLock:
         for _ in range(5):
             async with holding(database_url) as lock:
                 watch = asyncio.create_task(lock.watch())
-                await asyncio.sleep(0)
+                await asyncio.sleep(0)  # a turn of the loop
                 watch.cancel()
                 await lock.release()
                 assert await is_ours(database_url)
@@ -106,14 +106,14 @@ class TestLock:
         query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
         async with asyncio.timeout(10):
             while await value(connection, query):  # noqa: ASYNC110 - it happens in another process
-                await asyncio.sleep(0.005)
+                await asyncio.sleep(0.005)  # the server is at work
 
     async def test_a_lock_lost_by_its_session_is_noticed_and_free(
         self, database_url: str, connection: Connection
     ) -> None:
         async with holding(database_url) as lock:
             watch = asyncio.create_task(lock.watch())
-            await asyncio.sleep(0)
+            await asyncio.sleep(0)  # a turn of the loop
             assert not watch.done()
 
             await end_session_of_lock(connection)
@@ -128,7 +128,7 @@ class TestLock:
         async with holding(database_url):  # and no heartbeat, as after SIGSTOP
             async with asyncio.timeout(10):
                 while await locks.held(connection, [DOMAIN]):  # noqa: ASYNC110 - it happens in another process
-                    await asyncio.sleep(0.01)
+                    await asyncio.sleep(0.01)  # the server is at work
             assert await is_ours(database_url)
 
     async def test_the_heartbeat_keeps_a_session_alive(

@@ -68,7 +68,7 @@ async def states(connection: Connection) -> list[tuple[str, bool]]:
 
 async def beside(index: Index, **fields: object) -> Model:
     """Make a second model, with a text that waits."""
-    made = await models.build(index.connection, replace(index.model, id=0, name="beside", **fields))  # type: ignore[arg-type]
+    made = await models.build(index.connection, replace(index.model, id=0, name="beside", **fields))  # type: ignore[arg-type]  # fields by name
     await pending.add_texts(index.connection, made.id, {digest("of another model"): "of another model"})
     return made
 

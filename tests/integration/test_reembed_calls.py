@@ -137,7 +137,7 @@ async def test_what_changes_between_the_preparation_of_a_switch_and_the_switch_i
     async def after_a_change(*given, **named):
         page = "SELECT id FROM scraped_pages WHERE url ~ 'harbour'"
         await index.connection.execute(
-            f"DELETE FROM page_embeddings WHERE page_id = ({page}) AND model_id = 1 "  # type: ignore[arg-type]
+            f"DELETE FROM page_embeddings WHERE page_id = ({page}) AND model_id = 1 "  # type: ignore[arg-type]  # no literal: it is made of parts
             f"AND chunk_hash <> (SELECT chunk_hashes[1] FROM scraped_pages WHERE id = ({page}))"
         )
         await index.connection.execute(

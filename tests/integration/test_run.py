@@ -53,8 +53,8 @@ def started(site: LocalSite, database_url: str) -> Popen[str]:
 async def until_pages(connection: Connection, count: int) -> None:
     async with asyncio.timeout(30):
         # Another process writes them: there is no event to wait for.
-        while await value(connection, "SELECT count(*) FROM scraped_pages") < count:  # noqa: ASYNC110
-            await asyncio.sleep(0.05)
+        while await value(connection, "SELECT count(*) FROM scraped_pages") < count:  # noqa: ASYNC110 - it happens in another process
+            await asyncio.sleep(0.05)  # see above
 
 
 async def ended(process: Popen[str]) -> tuple[int, str]:
@@ -278,8 +278,8 @@ async def test_a_run_that_is_cut_short_deletes_nothing(slow_site, database_url, 
     process = started(slow_site, database_url)
     async with asyncio.timeout(30):
         # Another process asks: there is no event to wait for.
-        while sum(request.status == 404 for request in slow_site.requests) < 5:  # noqa: ASYNC110
-            await asyncio.sleep(0.05)
+        while sum(request.status == 404 for request in slow_site.requests) < 5:  # noqa: ASYNC110 - it happens in another process
+            await asyncio.sleep(0.05)  # see above
     process.send_signal(signal.SIGTERM)
     await ended(process)
     assert await value(connection, "SELECT count(*) FROM scraped_pages") == MANY + 1

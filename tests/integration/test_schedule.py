@@ -23,7 +23,7 @@ def runtime(connection: Connection) -> FaultyRuntime:
 @pytest.fixture
 async def app(database_url: str, runtime: FaultyRuntime) -> AsyncIterator[procrastinate.App]:
     made = procrastinate.App(connector=procrastinate.PsycopgConnector(conninfo=database_url, min_size=1, max_size=2))
-    schedule.put_on(made, runtime, NEVER)  # type: ignore[arg-type]
+    schedule.put_on(made, runtime, NEVER)  # type: ignore[arg-type]  # a double that forces a fault
     async with made.open_async():
         await made.tasks["refresh"].defer_async(timestamp=0)
         yield made

@@ -36,7 +36,7 @@ async def test_a_worker_that_is_stopped_is_killed_and_its_runs_are_made_by_anoth
         await queue.enqueue_due(connection, trigger="queue", args={})
         source_ids = await queue.open_sources(connection)
         refresh = Coordinator(
-            FaultyRuntime(connection),  # type: ignore[arg-type]
+            FaultyRuntime(connection),  # type: ignore[arg-type]  # a double that forces a fault
             fleet,
             source_ids,
             worker_options=OPTIONS,

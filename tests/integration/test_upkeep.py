@@ -23,7 +23,7 @@ FLEET = dataclasses.replace(FleetConfig.from_settings(Settings()), heartbeat=0)
 
 
 def upkeep(runtime: FaultyRuntime, fleet: FleetConfig = FLEET, *, in_hand: int = 0) -> Upkeep:
-    return Upkeep(runtime, fleet, SimpleNamespace(in_hand=in_hand, done=0))  # type: ignore[arg-type]
+    return Upkeep(runtime, fleet, SimpleNamespace(in_hand=in_hand, done=0))  # type: ignore[arg-type]  # what of the crawls it looks at
 
 
 async def test_what_a_dead_worker_left_comes_back(connection: Connection) -> None:

@@ -218,7 +218,7 @@ async def test_a_page_whose_process_ends_is_given_up_at_once(browser, site):
     rendering = asyncio.ensure_future(visit(browser, site, "/harbour", timeout=60, time_limit=60))
     async with asyncio.timeout(20):
         while "/data/harbour.json" not in asked(site):  # noqa: ASYNC110 - it happens in another process
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.01)  # the browser is at work
     for child in psutil.Process().children(recursive=True):
         if "--type=renderer" in child.cmdline():
             child.kill()

@@ -57,11 +57,11 @@ class BatchProvider(FaultyProvider):
         message = email.message_from_bytes(b"Content-Type: " + content_type.encode() + b"\r\n\r\n" + body)
         parts = {
             part.get_param("name", header="Content-Disposition"): part.get_payload(decode=True)
-            for part in message.get_payload()  # type: ignore[union-attr]
+            for part in message.get_payload()  # type: ignore[union-attr]  # a form has parts
         }
         assert parts["purpose"] == b"batch"
         file_id = f"file-{next(self._numbers)}"
-        self.files[file_id] = parts["file"]  # type: ignore[assignment]
+        self.files[file_id] = parts["file"]  # type: ignore[assignment]  # a part that is a file is bytes
         made = {"id": file_id, "object": "file", "purpose": "batch", "bytes": len(parts["file"]), "filename": "x"}
         return 200, {**made, "created_at": int(time.time()), "status": "processed"}
 

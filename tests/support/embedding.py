@@ -102,4 +102,4 @@ def embedder_over(provider: Provider, budget: Budget | None = None, **config: An
 async def turns(count: int = 10) -> None:
     """Let everything that can go on go on."""
     for _ in range(count):
-        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # a turn of the loop

@@ -36,11 +36,11 @@ async def is_waiting(connection: Connection, kind: str = "Lock") -> None:
     )
     async with asyncio.timeout(10):
         while not await value(connection, query, kind):  # noqa: ASYNC110 - it happens in another process
-            await asyncio.sleep(0.005)
+            await asyncio.sleep(0.005)  # the server is at work
 
 
 async def until_true(connection: Connection, query: LiteralString, *values: Any, seconds: float = 240) -> None:
     """Return when a query answers true. Raises `TimeoutError` when it never does."""
     async with asyncio.timeout(seconds):
         while not await value(connection, query, *values):  # noqa: ASYNC110 - it happens in another process
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.05)  # see above

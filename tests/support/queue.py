@@ -24,7 +24,7 @@ async def add(connection: Connection, name: str, **columns: object) -> UUID:
 
 
 async def enqueue(connection: Connection, *source_ids: UUID, **options: object) -> list[UUID]:
-    return await queue.enqueue(connection, source_ids, trigger="queue", args=ARGS, **options)  # type: ignore[arg-type]
+    return await queue.enqueue(connection, source_ids, trigger="queue", args=ARGS, **options)  # type: ignore[arg-type]  # options by name
 
 
 async def take(connection: Connection, *, heard: str = "0 s") -> UUID | None:

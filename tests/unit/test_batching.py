@@ -53,7 +53,7 @@ async def test_while_a_flush_runs_the_next_batch_goes_on_filling():
 
     batcher: Batcher[int, int] = Batcher(flush, max_items=2, max_weight=99, linger=0)
     waiting = [asyncio.create_task(batcher.submit(n)) for n in range(5)]
-    await asyncio.sleep(0.01)
+    await asyncio.sleep(0.01)  # long enough for a second batch to begin, if one did
     assert len(batches) == 1
     gate.set()
     assert await asyncio.gather(*waiting) == list(range(5))
@@ -75,7 +75,7 @@ async def test_closing_flushes_what_waits():
     batches: list[list[int]] = []
     batcher: Batcher[int, int] = Batcher(recorder(batches), max_items=64, max_weight=99, linger=FOREVER)
     waiting = [asyncio.create_task(batcher.submit(n)) for n in (1, 2)]
-    await asyncio.sleep(0)
+    await asyncio.sleep(0)  # a turn of the loop
     await batcher.close()
     assert [await task for task in waiting] == [10, 20]
 

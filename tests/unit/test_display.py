@@ -24,7 +24,7 @@ def at_work(slug: str, seconds: float = 10, *, heard: bool = True, **stats: int)
 def printed(what: RenderableType) -> list[str]:
     console = Console(file=io.StringIO(), width=100)
     console.print(what)
-    return [line.rstrip() for line in console.file.getvalue().splitlines()]  # type: ignore[attr-defined]
+    return [line.rstrip() for line in console.file.getvalue().splitlines()]  # type: ignore[attr-defined]  # it was made over a StringIO
 
 
 def test_a_run_at_work_is_a_row_of_its_pages_its_rate_and_its_failures() -> None:

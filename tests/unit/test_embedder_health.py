@@ -66,7 +66,7 @@ async def test_a_provider_that_was_given_up_gets_nothing_but_the_check_until_tha
         await answered.wait()
         return answer_to(["health check"])
 
-    provider.probe = probe  # type: ignore[method-assign,assignment]
+    provider.probe = probe  # type: ignore[method-assign,assignment]  # one method of the double, held up
     asking = [asyncio.create_task(embedder.embed([text], Meter())) for text in "bcd"]
     await turns(30)
     asking += [asyncio.create_task(embedder.embed([text], Meter())) for text in "ef"]
@@ -110,7 +110,7 @@ async def test_a_run_that_stops_does_not_wait_for_a_check_that_hangs(monkeypatch
         await answered.wait()
         return answer_to(["health check"])
 
-    provider.probe = probe  # type: ignore[method-assign,assignment]
+    provider.probe = probe  # type: ignore[method-assign,assignment]  # one method of the double
     stopping = asyncio.create_task(embedder.embed(["a"], meter))
     other = asyncio.create_task(embedder.embed(["b"], Meter()))
     await turns()
@@ -132,7 +132,7 @@ async def test_an_account_with_a_small_limit_on_tokens_gets_requests_that_fit() 
             raise ProviderBusy("429: request too large", is_limit=True, limits=told)
         return replace(answer_to(texts), limits=told)
 
-    provider.embed = embed  # type: ignore[method-assign]
+    provider.embed = embed  # type: ignore[method-assign]  # one method of the double
     embedder = embedder_over(provider)
     assert len((await embedder.embed([letter * 900 for letter in "abcdef"], Meter())).vectors) == 6
     provider.sent.clear()

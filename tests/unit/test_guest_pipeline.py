@@ -30,8 +30,8 @@ def opened() -> tuple[GuestPipeline, Run]:
     crawler = Crawler(type("Town", (Spider,), {"name": "town"}), dict(DEFAULTS))
     crawler.stats = MemoryStatsCollector(crawler)
     run = Run(crawler, Config.from_settings(crawler.settings), RunArguments())
-    run.source, run.known_pages = SimpleNamespace(slug="town"), 0  # type: ignore[assignment]
-    crawler.extensions = SimpleNamespace(middlewares=[GuestRunExtension(crawler, run)])  # type: ignore[assignment]
+    run.source, run.known_pages = SimpleNamespace(slug="town"), 0  # type: ignore[assignment]  # what of a source it needs
+    crawler.extensions = SimpleNamespace(middlewares=[GuestRunExtension(crawler, run)])  # type: ignore[assignment]  # as Scrapy makes it
     pipeline = GuestPipeline.from_crawler(crawler)
     pipeline.crawler = crawler  # type: ignore[attr-defined]  # held, which a run does not
     return pipeline, run

@@ -181,7 +181,7 @@ class TestConditionalRequests:
 
     def test_a_date_without_a_zone_is_refused(self) -> None:
         with pytest.raises(ValueError, match="time zone"):
-            Page("x", last_modified=datetime(2026, 3, 1))  # noqa: DTZ001
+            Page("x", last_modified=datetime(2026, 3, 1))  # noqa: DTZ001 - a time without a zone is what is refused
 
 
 class TestConnections:

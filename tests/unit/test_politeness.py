@@ -69,7 +69,7 @@ def test_no_site_can_ask_for_more_than_the_longest_delay() -> None:
     ],
 )
 def test_a_rate_limit_is_read_in_every_spelling(headers: dict[str, str], known: dict[str, object]) -> None:
-    assert rate_limit(headers, 429, NOW) == RateLimit(at=NOW, status=429, **known)  # type: ignore[arg-type]
+    assert rate_limit(headers, 429, NOW) == RateLimit(at=NOW, status=429, **known)  # type: ignore[arg-type]  # fields by name
 
 
 @pytest.mark.parametrize(

@@ -34,8 +34,8 @@ class Downloads:
         self.crawler = get_crawler(Spider, settings_dict=given)
         self.crawler.spider = Spider("example")
         self.slots: dict[str, Slot] = {}
-        self.crawler.engine = SimpleNamespace(downloader=SimpleNamespace(slots=self.slots))  # type: ignore[assignment]
-        found: Any = {type(each): each for each in self.crawler.extensions.middlewares}  # type: ignore[union-attr]
+        self.crawler.engine = SimpleNamespace(downloader=SimpleNamespace(slots=self.slots))  # type: ignore[assignment]  # no crawl runs
+        found: Any = {type(each): each for each in self.crawler.extensions.middlewares}  # type: ignore[union-attr]  # set by Scrapy
         if autothrottle:
             found[AutoThrottle]._spider_opened(self.crawler.spider)
         self.extension: PolitenessExtension = found.get(PolitenessExtension)

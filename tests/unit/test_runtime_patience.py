@@ -41,7 +41,7 @@ def pool(monkeypatch: pytest.MonkeyPatch) -> AwayPool:
 
 @pytest.fixture
 def runtime(pool: AwayPool) -> Runtime:
-    return Runtime(Config.from_settings(Settings(DEFAULTS)), "", pool)  # type: ignore[arg-type]
+    return Runtime(Config.from_settings(Settings(DEFAULTS)), "", pool)  # type: ignore[arg-type]  # a double that forces a fault
 
 
 async def nothing(_: Any) -> None:
@@ -76,7 +76,7 @@ async def test_a_run_that_comes_later_is_not_hurried_by_what_another_met(
     monkeypatch.setattr(module, "GIVEN_UP_LASTS", 0)
     await asks(runtime)
     await asyncio.sleep(0)  # the moment for which it lasts
-    await asyncio.sleep(0)
+    await asyncio.sleep(0)  # a turn of the loop
     await asks(runtime)
 
     assert pool.timeouts == [PATIENT] * 4

@@ -16,7 +16,7 @@ async def test_a_task_that_loses_its_first_cancellation_is_ended_all_the_same() 
                 lost.append(True)
 
     task = asyncio.create_task(deaf())
-    await asyncio.sleep(0)
+    await asyncio.sleep(0)  # a turn of the loop
 
     await end(task)
 

@@ -16,7 +16,7 @@ PINNED = re.compile(r"[\w.-]+==[\w.!+]+")
 def texts() -> dict[Path, str]:
     """The text files that are, or would be, under version control; saved pages apart."""
     if shutil.which("git") is None or not (ROOT / ".git").exists():
-        pytest.skip("not a git checkout")
+        pytest.skip("not a git checkout")  # an archive has no list of its files
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,
@@ -37,7 +37,7 @@ def texts() -> dict[Path, str]:
 
 def test_no_file_names_the_folder_it_stands_in(texts: dict[Path, str]) -> None:
     if len(ROOT.parts) < 3:
-        pytest.skip(f"{ROOT} is too short to tell a path from a word")
+        pytest.skip(f"{ROOT} is too short to tell a path from a word")  # every file would name it
 
     assert [str(file) for file, text in texts.items() if re.search(rf"{re.escape(str(ROOT))}\b", text)] == []
 

@@ -86,7 +86,7 @@ async def test_a_text_whose_batch_is_answered_in_part_is_not_sent_again():
             await late.wait()
         return answer_to(sent)
 
-    provider.embed = embed  # type: ignore[method-assign]
+    provider.embed = embed  # type: ignore[method-assign]  # one method of the double, held up
     vectors = source_over(embedder_over(provider, batch_size=1))
     first = asyncio.create_task(vectors.get(texts("early", "late")))
     await turns(50)
