@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 
@@ -37,8 +37,22 @@ class Budget:
         self.counted.append(bill.texts)
 
 
+class Slow(asyncio.Event):
+    """A gate that takes some turns of the loop to pass, so that requests can meet at the provider."""
+
+    async def wait(self) -> Literal[True]:
+        await turns(5)
+        return True
+
+
+def slow_provider() -> Provider:
+    provider = Provider()
+    provider.gate = Slow()
+    return provider
+
+
 async def test_the_next_batch_is_sent_while_what_the_last_one_cost_is_counted():
-    provider, budget = Provider(), Budget()
+    provider, budget = slow_provider(), Budget()
     embedder = embedder_over(provider, budget, batch_size=1, concurrency=1)
     asking = asyncio.create_task(embedder.embed(["a", "b"], Meter()))
     await turns(30)
@@ -62,7 +76,7 @@ async def test_no_more_answers_wait_to_be_counted_than_may_be_asked_for_at_a_tim
 
 
 async def test_a_batch_that_is_refused_keeps_its_slot_until_it_is_isolated():
-    provider, budget = Provider(), Budget()
+    provider, budget = slow_provider(), Budget()
     budget.gate.set()
     embedder = embedder_over(provider, budget, batch_size=4, concurrency=1)
     await embedder.embed_each(["a", "bad", "c", "d", "e", "f", "g", "h"], Meter())
